@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 from collections.abc import Iterator
+from typing import TypeGuard
 
 PACKED = '.zip'
 ADDRESS = re.compile(r'[a-z][a-z0-9+.-]+://', re.IGNORECASE)  # a drive of Windows is one letter
@@ -21,7 +22,7 @@ def cache(name: str) -> pathlib.Path:
   return base / 'jaxdl' / name
 
 
-def is_address(place: str | os.PathLike) -> bool:
+def is_address(place: object) -> TypeGuard[str]:
   """Whether a place is the address of an object store, such as s3://bucket/runs/cnn.
 
   A `pathlib.Path` is none, because it removes one of the two slashes.
@@ -29,10 +30,22 @@ def is_address(place: str | os.PathLike) -> bool:
   return isinstance(place, str) and ADDRESS.match(place) is not None
 
 
+def absolute(place: str | os.PathLike) -> str:
+  """The absolute path of a place, '~' being the home folder; an address, also for a copy of it."""
+  if is_address(place):
+    return os.fspath(place)
+  return shown(os.path.abspath(os.path.expanduser(place)))
+
+
+def name_as(folder: str | os.PathLike, address: str) -> None:
+  """Names a local folder or file by the address of which it is a copy, until the process ends."""
+  _addresses[os.fspath(folder)] = address
+
+
 @contextlib.contextmanager
 def shown_as(folder: str | os.PathLike, address: str) -> Iterator[None]:
   """Names a local folder by the address of which it is a copy, inside the `with` block."""
-  _addresses[os.fspath(folder)] = address
+  name_as(folder, address)
   try:
     yield
   finally:

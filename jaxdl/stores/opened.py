@@ -1,7 +1,6 @@
 """Opens a run at an address as a local folder: to train, to read, or to look at its progress."""
 
 import contextlib
-import hashlib
 import os
 import pathlib
 import re
@@ -11,19 +10,16 @@ import time
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
-import filelock
-
 from jaxdl.config import paths
 from jaxdl.stores import commit, lease
 from jaxdl.stores.lease import Lease
+from jaxdl.stores.local import WAIT, base_of, locked
 from jaxdl.stores.mirror import Mirror
 from jaxdl.stores.pusher import Pusher
 from jaxdl.stores.shown import as_address
 from jaxdl.stores.store import Store, StoreError, in_parallel
 
-PLACE = 'JAXDL_STORES'  # environment variable: the folder of the mirrors
 SMALL = re.compile(r'(.*/)?(config\.json|summary\.json|metrics\.jsonl|command\.txt|lock)')
-WAIT = 600.0  # seconds to wait for another command that fetches the same run
 Place = TypeVar('Place')
 
 
@@ -42,16 +38,15 @@ def training(place: Place, *, is_first: bool = True) -> Iterator[Place | pathlib
     StoreError: the store fails, or another process trains there. At the end of the block: not
       everything could be sent; the mirror has it.
   """
-  if not isinstance(place, str) or not paths.is_address(place):
+  if not paths.is_address(place):
     yield place
     return
   store = Store(place)
-  base = _base(store, 'training')
+  base = base_of(store, 'training')
   if not is_first:
     yield base / store.name
     return
-  base.mkdir(parents=True, exist_ok=True)
-  with _locked(base, store.address), contextlib.ExitStack() as stack:
+  with locked(base, store.address), contextlib.ExitStack() as stack:
     mirror = Mirror(store, base)
     store.find()  # a missing bucket or wrong credentials are reported before anything is written
     held = Lease(store, mirror.state.mirror)
@@ -91,13 +86,13 @@ def reading(place: Place) -> Iterator[Place | pathlib.Path]:
   Raises:
     StoreError: the store fails, or has no run there.
   """
-  if not isinstance(place, str) or not paths.is_address(place):
+  if not paths.is_address(place):
     yield place
     return
   mirror = _fetched(place)
   with as_address(mirror.folder, mirror.store.address):
     yield mirror.folder
-  with _locked(mirror.base, mirror.store.address, WAIT):
+  with locked(mirror.base, mirror.store.address, WAIT):
     mirror.push_others()
 
 
@@ -107,7 +102,7 @@ def fetched(place: Place) -> Place | pathlib.Path:
   Args:
     place: a folder or file, which is returned unchanged, or an address.
   """
-  if not isinstance(place, str) or not paths.is_address(place):
+  if not paths.is_address(place):
     return place
   return _fetched(place).folder
 
@@ -115,9 +110,8 @@ def fetched(place: Place) -> Place | pathlib.Path:
 def _fetched(address: str) -> Mirror:
   store = Store(address)
   _check_not_packed(store)
-  base = _base(store, 'reading')
-  base.mkdir(parents=True, exist_ok=True)
-  with _locked(base, store.address, WAIT):
+  base = base_of(store, 'reading')
+  with locked(base, store.address, WAIT):
     mirror = Mirror(store, base)
     mirror.pull()
   if not any(mirror.folder.iterdir()):
@@ -143,7 +137,7 @@ def peeked(place: Place) -> Iterator[tuple[Place | pathlib.Path, dict[str, Any] 
   Yields:
     (folder, content of the lease; None if nobody trains there).
   """
-  if not isinstance(place, str) or not paths.is_address(place):
+  if not paths.is_address(place):
     yield place, None
     return
   store = Store(place)
@@ -181,33 +175,3 @@ def _fetch_small(store, folder):
 
 def _set_time(path, seconds):
   os.utime(path, (seconds, seconds))
-
-
-def _base(store: Store, kind: str) -> pathlib.Path:
-  """The folder of the mirror of a store; `kind` is 'training' or 'reading'."""
-  root = pathlib.Path(os.environ.get(PLACE) or paths.cache('stores')).expanduser().absolute()
-  return root / hashlib.sha256(store.address.encode()).hexdigest()[:12] / kind
-
-
-@contextlib.contextmanager
-def _locked(base: pathlib.Path, address: str, wait: float = 1.0) -> Iterator[None]:
-  """Locks a mirror inside the `with` block.
-
-  Raises:
-    StoreError: another process of this machine has locked it.
-  """
-  lock = filelock.FileLock(base / '.lock', thread_local=False)
-  try:
-    lock.acquire(timeout=wait)
-  except filelock.Timeout:
-    raise StoreError(
-      f'{address} is in use by another process on this machine: wait until it ends, or give '
-      'another --workdir'
-    ) from None
-  except (OSError, NotImplementedError):  # a file system without locks
-    yield
-    return
-  try:
-    yield
-  finally:
-    lock.release()

@@ -115,6 +115,17 @@ class Store:
       if path.startswith(start) and about.get('type', 'file') == 'file'
     }
 
+  def at(self) -> Found | None:
+    """The object at the address itself; None if there is none."""
+    with self._errors('be read'):
+      try:
+        about = self._system.info(self._root)
+      except FileNotFoundError as error:
+        if _is_of_bucket(error):
+          raise
+        return None
+    return _found(about) if about.get('type') == 'file' else None
+
   def read(self, name: str) -> bytes:
     """The content of an object.
 
@@ -155,7 +166,7 @@ class Store:
       self._system.put_file(str(file), self._path(name))
 
   def download(self, name: str, file: pathlib.Path) -> None:
-    """Writes a file from an object; the file is complete or missing.
+    """Writes a file from an object, '' for that at the address; the file is complete or missing.
 
     Raises:
       FileNotFoundError: there is no such object.
@@ -179,7 +190,7 @@ class Store:
     in_parallel(remove, names)
 
   def _path(self, name):
-    return f'{self._root}/{name}'
+    return f'{self._root}/{name}' if name else self._root
 
   @contextlib.contextmanager
   def _errors(

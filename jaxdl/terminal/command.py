@@ -435,7 +435,7 @@ def _run(main, arguments, less_memory):
       line = f'{text!a} cannot be written as {error.encoding}: rename the file or folder'
     line = line or ' '.join(of_arguments.as_flags(error).splitlines()) or type(error).__name__
     # file names may be invalid text, or control the terminal
-    line = screen.printable(line.encode(errors='backslashreplace').decode())
+    line = screen.printable(paths.with_addresses(line).encode(errors='backslashreplace').decode())
     print(f'jaxdl: {line}', file=sys.stderr)
     return 1
   except SystemExit:  # after --help

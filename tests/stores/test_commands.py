@@ -15,7 +15,7 @@ import jaxdl
 from jaxdl import analyze, export, generate, main, pack, predict, status, stores, sweep
 from jaxdl.report import __main__ as report
 from jaxdl.runs import files
-from jaxdl.stores import lease, opened, pusher
+from jaxdl.stores import lease, local, pusher
 from jaxdl.stores.mirror import Mirror
 from jaxdl.stores.store import Store, StoreError
 from jaxdl.terminal import command
@@ -34,7 +34,7 @@ def memory(monkeypatch, tmp_path):
   monkeypatch.setattr(lease, 'SETTLES', 0.0)
 
   def other_machine(name):
-    monkeypatch.setenv(opened.PLACE, str(tmp_path / 'mirrors' / name))
+    monkeypatch.setenv(local.PLACE, str(tmp_path / 'mirrors' / name))
 
   other_machine('first')
   return other_machine
