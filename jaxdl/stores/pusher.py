@@ -43,7 +43,7 @@ class Pusher:
       try:
         self._mirror.push(self._lease.is_held)
         sent, wait = there, WAITS[0]
-      except (StoreError, OSError) as error:  # OSError: the local disk
+      except Exception as error:  # nothing that is sent may end the training
         self._warn(error)
         poll, wait = wait, min(2 * wait, WAITS[1])
 

@@ -67,6 +67,7 @@ def test_an_expired_lease_is_taken_over_with_its_holder(store, capsys):
   assert not first.is_held()
   assert first.lost['token'] == lease.holder(store)['token']
   first.release()  # which must not delete the lease of the other
+  assert lease.holder(store) is not None
   assert second.is_held()
 
 

@@ -380,16 +380,20 @@ def test_results_of_readers_reach_other_mirrors(mirror):
 
 
 def test_results_that_could_not_be_sent_are_sent_later(mirror):
-  pushed(mirror('writer'), [4])
+  writer = mirror('writer')
+  (writer.folder / 'report.html').write_text('old')
+  pushed(writer, [4])
   reader = mirror('reader')
   reader.pull()
-  (reader.folder / 'card.md').write_text('new')
+  for name in ('card.md', 'report.html'):
+    (reader.folder / name).write_text('new')
   again = mirror('reader')
   again.pull()
   again.push_others()
   other = mirror('other')
   other.pull()
-  assert (other.folder / 'card.md').read_text() == 'new'
+  for name in ('card.md', 'report.html'):
+    assert (other.folder / name).read_text() == 'new'
 
 
 def test_a_checkpoint_deleted_during_the_push_is_not_committed(mirror, store):
