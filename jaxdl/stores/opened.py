@@ -164,8 +164,8 @@ def _fetch_small(store, folder):
 
   in_parallel(fetch, [name for name in listed if commit.is_inside(name) and SMALL.fullmatch(name)])
   commits = [name for name in listed if name.rpartition('/')[2] == commit.NAME]
-  for run in [name.removesuffix(commit.NAME) for name in commits if commit.is_inside(name)]:
-    found = commit.read(store, run)
+  runs = [name.removesuffix(commit.NAME) for name in commits if commit.is_inside(name)]
+  for run, found in zip(runs, in_parallel(lambda run: commit.read(store, run), runs), strict=True):
     for step in found.checkpoints if found else ():
       place = folder / run / commit.CHECKPOINTS / str(step)
       place.mkdir(parents=True)

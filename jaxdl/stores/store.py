@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import datetime
+import logging
 import pathlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
@@ -37,6 +38,14 @@ CREDENTIALS = (
   'RefreshError',
   'ProfileNotFound',
 )
+LOGGERS = (
+  'fsspec',
+  's3fs',
+  'gcsfs',
+  'aiobotocore',
+  'botocore',
+  'asyncio',
+)  # errors are raised, too
 Item = TypeVar('Item')
 
 
@@ -244,6 +253,8 @@ def _file_system(address: str, protocol: str, rest: str) -> tuple[Any, str]:
     import fsspec
   except ImportError:
     raise StoreError(install) from None
+  for name in LOGGERS:
+    logging.getLogger(name).setLevel(logging.CRITICAL)
   try:
     system = fsspec.filesystem(
       protocol,

@@ -150,7 +150,7 @@ def test_a_run_in_s3_equals_a_local_one(place, uninterrupted):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('number', [1, 3, 10, 40, 60, 90, 140, 200, 260, 320])
+@pytest.mark.parametrize('number', [1, 3, 10, 40, 60, 90, 140, 180, 220, 260])
 def test_faults_killed_in_the_middle_of_an_upload(place, uninterrupted, number, reliability):
   """SIGKILL while the proxy has forwarded half of a request."""
   process, puts = None, 0
