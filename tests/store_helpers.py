@@ -49,7 +49,7 @@ class Server:
     """Makes the server check the credentials of requests, or not."""
     import urllib.request
 
-    count = b'0' if checked else b'inf'
+    count = b'0' if checked else b'1e9'
     address = f'http://127.0.0.1:{self.port}/moto-api/reset-auth'
     urllib.request.urlopen(urllib.request.Request(address, data=count)).close()
 

@@ -16,6 +16,7 @@ from jaxdl.stores.store import Found, Store, StoreError, in_parallel
 
 RUN = 'config.json'  # the file that makes a folder the folder of a run
 JOURNAL = 'metrics.jsonl'
+SUMMARY = 'summary.json'
 CHECKSUMS = 'checksums/metadata'  # in a checkpoint: the checksums of its arrays
 OF_TIME = ('examples_per_second',)  # keys of the journal that differ between equal runs
 TRIES = 3  # to fetch a file that has other bytes than were committed
@@ -101,7 +102,7 @@ class Mirror:
         self._fetch_checkpoints(run, one, local, None if ids == before else ids)
     self._fetch_others(listed, commits, local, kept)
     for run, one in commits.items():
-      if run not in kept:
+      if run not in kept or one.id in self.state.commits.get(run, []):
         self.state.commits[run] = [one.id]
     state.write(self.base, self.state)
 
@@ -133,7 +134,7 @@ class Mirror:
     if not steps:
       return False
     if there is None:
-      if not ours:
+      if not any(ours[:1]):  # no commit was ever completed
         return True
       raise StoreError(
         f'{self.store.address}/{run} no longer has the run of which {self.folder / run} is a copy '
@@ -296,7 +297,8 @@ class Mirror:
   def push(self, is_held: Callable[[], bool] = lambda: True) -> None:
     """Sends what has changed: checkpoints, then the other files, then the commits.
 
-    Checkpoints that are no longer in the folder are deleted from the store after that.
+    The summary, which means that training has ended, follows. Then checkpoints that are no longer
+    in the folder are deleted from the store.
 
     Args:
       is_held: whether this process may still write; asked before each commit.
@@ -316,11 +318,14 @@ class Mirror:
         steps[run].pop(step, None)
       else:
         sent[name] = Same(*local[name], version='', checksum=checksum)
-    sent |= self._send_others(others, local)
+    sent |= self._send_others([name for name in others if not _is_last(name)], local)
     listed = self._check_stored(sent)
     self.state.files |= sent
     self._drop_deleted(steps)
     self._commit(steps, local, is_held)
+    if last := self._send_others(list(filter(_is_last, others)), local):
+      self._check_stored(last)
+      self.state.files |= last
     self._delete_obsolete(steps, local, listed)
     state.write(self.base, self.state)
 
@@ -412,7 +417,7 @@ class Mirror:
         continue
       if not is_held():
         raise StoreError(f'{self.store.address} is now written by another process')
-      self.state.commits[run] = [*self.state.commits.get(run, [])[-1:], new.id]
+      self.state.commits[run] = [*(self.state.commits.get(run) or [''])[:1], new.id]
       state.write(self.base, self.state)
       self.store.write(f'{run}{commit.NAME}', new.to_json())
       self.state.commits[run] = [new.id]
@@ -521,6 +526,11 @@ def _is_other(name):
   """Whether a file is neither of a checkpoint nor of this package."""
   last = name.rpartition('/')[2]
   return not (commit.is_below_checkpoints(name) or last in (commit.NAME, lease.NAME))
+
+
+def _is_last(name):
+  """Whether a file may be in the store only if its checkpoints are."""
+  return name.rpartition('/')[2] == SUMMARY
 
 
 def _of_file(file):

@@ -37,8 +37,8 @@ class State:
   Attributes:
     mirror: a random name of the mirror.
     files: name → Same, of the files that equal their objects.
-    commits: run → ids of the commits that this mirror has read or written last: one, or two if the
-      process was killed while it wrote the second.
+    commits: run → [id of the commit that this mirror has read or written last], or [that id or '',
+      id of the next] while the next is written: after a kill, the store may have either.
   """
 
   mirror: str = dataclasses.field(default_factory=lambda: uuid.uuid4().hex)
