@@ -51,8 +51,8 @@ def training(place: Place, *, is_first: bool = True) -> Iterator[Place | pathlib
     store.find()  # a missing bucket or wrong credentials are reported before anything is written
     held = Lease(store, mirror.state.mirror)
     stack.callback(held.release)
+    held.keep(lambda: _stop_training(held))  # also while a large run is fetched
     mirror.pull()
-    held.keep(lambda: _stop_training(held))
     pusher = Pusher(mirror, held)
     try:
       with as_address(mirror.folder, store.address):
