@@ -182,7 +182,7 @@ def test_faults_killed_in_the_middle_of_an_upload(place, uninterrupted, number, 
     code, line = place.trained('second')
   assert code == 0, line
   text = place.output.read_text()
-  assert not steps or max(steps) == 40 or 'resuming' in text
+  assert not steps or 'resuming' in text or 'is finished already' in text
   place.check(uninterrupted)
   reliability(
     'object store, SIGKILL in the middle of an upload: the run resumed from an empty folder equals '
