@@ -16,7 +16,8 @@ import functools
 import pathlib
 import sys
 
-from jaxdl.config import reading
+from jaxdl import stores
+from jaxdl.config import paths, reading
 from jaxdl.data.tfds_arrays import downloads
 from jaxdl.devices import parallel
 from jaxdl.monitoring import side_outputs
@@ -71,14 +72,16 @@ def main(arguments: list[str]) -> int:
         f'--on={values.on}: the trials of a search are trained one after another, because each '
         'depends on the results before it: leave out --on, or use config.axes'
       )
-    return _search(search.read(configured, path), path.stem, values, arguments)
+    with _opened(values, path) as workdir:
+      return _search(search.read(configured, path), path.stem, workdir, values, arguments)
   if 'model' in configured:
     raise ValueError(
       f'{values.config} is an experiment, not a sweep: '
       f'python -m jaxdl.main --config={values.config}'
     )
-  found = members.read(configured, path)
-  return _sweep(found, path.stem, values, slurm, arguments)
+  with _opened(values, path) as workdir:
+    found = members.read(configured, path)
+    return _sweep(found, path.stem, workdir, values, slurm, arguments)
 
 
 def _parser(called):
@@ -92,7 +95,9 @@ def _parser(called):
     json=True,
   )
   parser.add_argument(
-    '--workdir', metavar='DIR', help='folder of all runs (default runs/sweeps/<config name>)'
+    '--workdir',
+    metavar='DIR',
+    help='folder or address of all runs (default runs/sweeps/<config name>)',
   )
   parser.add_argument(
     '--together',
@@ -114,9 +119,25 @@ def _parser(called):
   return parser
 
 
-def _sweep(found, name, values, slurm, arguments):
+@contextlib.contextmanager
+def _opened(values, path):
+  """The folder of the sweep inside the `with` block, which may be at an address."""
+  place = values.workdir or f'runs/sweeps/{path.stem}'
+  if values.on and paths.is_address(place):
+    raise ValueError(
+      f'--workdir={place} and --on={values.on} cannot be combined: give a folder that all workers '
+      'share'
+    )
+  with contextlib.ExitStack() as stack:
+    if values.describe:
+      folder, _ = stack.enter_context(stores.peeked(place))
+    else:
+      folder = stack.enter_context(stores.training(place))
+    yield pathlib.Path(folder)
+
+
+def _sweep(found, name, workdir, values, slurm, arguments):
   """Trains the members of a sweep, or describes them; returns the exit code."""
-  workdir = pathlib.Path(values.workdir or f'runs/sweeps/{name}')
   waiting = members.unfinished(found, workdir)
   parallel.use_cpu_devices([member.config for member in found])
   needed = bool(values.on and waiting and not values.describe)
@@ -220,11 +241,10 @@ def _finish(name, workdir, found, result, report, command_line, *, as_json):
   return command.STOPPED if stopped else 0
 
 
-def _search(searched, name, values, arguments):
+def _search(searched, name, workdir, values, arguments):
   """Trains the trials of a search, or describes it; returns the exit code."""
   if values.together == 'always':
     raise ValueError('--together=always: trials are trained one after another: leave it out')
-  workdir = pathlib.Path(values.workdir or f'runs/sweeps/{name}')
   parallel.use_cpu_devices([searched.config])
   study.check_libraries(searched)
   with downloads(not values.describe):

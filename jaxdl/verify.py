@@ -16,6 +16,7 @@ import pathlib
 import sys
 import tempfile
 
+from jaxdl import stores
 from jaxdl.devices import parallel
 from jaxdl.runs import certificate, code, folder, format, packed, record, verification
 from jaxdl.terminal import command, progress
@@ -36,7 +37,8 @@ Exit code: 0 everything is equal, 1 a difference or an error."""
 def main(arguments: list[str]) -> int:
   """Runs the command; returns the exit code."""
   chosen = _parser(arguments[0]).parse_args(arguments[1:])
-  run = record.load(packed.opened(chosen.workdir), trust_code=chosen.trust_code)
+  place = packed.opened(stores.fetched(chosen.workdir))
+  run = record.load(place, trust_code=chosen.trust_code)
   parallel.use_cpu_devices([run.config])  # before reading a checkpoint starts JAX
   checked = verification.check(run)
   faults = list(checked.faults)

@@ -15,7 +15,8 @@ MAY_IMPORT = {
   'figures': set(),
   'devices': set(),
   'config': set(),
-  'data': {'config'},
+  'stores': {'config'},
+  'data': {'config', 'stores'},
   'models': {'ops', 'devices', 'config'},
   'step': {'devices', 'config'},
   'terminal': {'step', 'config'},
@@ -27,6 +28,7 @@ MAY_IMPORT = {
   'weights': {'exports', 'ops', 'config'},
   'report': {'exports', 'views', 'runs', 'figures', 'models', 'data', 'step', 'config'},
   'prediction': {
+    'stores',
     'exports',
     'report',
     'views',
@@ -50,6 +52,7 @@ MAY_IMPORT = {
     'config',
   },
   'training': {
+    'stores',
     'monitoring',
     'runs',
     'figures',
@@ -114,6 +117,9 @@ ALLOWED_FILES = {  # library → files that may import it
   'optuna': ('sweeps/study.py',),
   'ray': ('sweeps/on_ray.py',),
   'submitit': ('sweeps/on_slurm.py',),
+  'fsspec': ('stores/store.py',),
+  's3fs': ('stores/',),
+  'gcsfs': ('stores/',),
 }
 LAZY = set(ALLOWED_FILES) - {
   'orbax'

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxdl.config import paths
 from jaxdl.config.arguments import about
 from jaxdl.data import image_folder, loading, stand_ins
 from jaxdl.data.dataset import Data
@@ -299,7 +300,7 @@ def data_of_run(
       'give the folder of the photographs, folder=DIR, or that of the prepared copy, data_dir=DIR'
     )
   reads_folder = section.get('source') == 'folder'
-  if reads_folder and not pathlib.Path(section['folder']).expanduser().is_dir():
+  if reads_folder and not _is_there(section['folder']):
     error = FileNotFoundError(
       f'the photographs of {workdir} are not in {section["folder"]}: {fix}; or use only analyses '
       'that need none, such as only=weights'
@@ -340,6 +341,11 @@ def data_section(
   if config['data']['name'] in OWN:
     return _own_section(workdir, config, folder)
   return _where(config, data_dir, folder)
+
+
+def _is_there(folder):
+  """Whether a folder exists; an address is looked up when it is read."""
+  return paths.is_address(folder) or pathlib.Path(folder).expanduser().is_dir()
 
 
 def _load(config, section):
@@ -409,7 +415,7 @@ def _where(config, data_dir, folder):
   recorded = kept.get('data_dir')
   if data_dir is not None:
     section['data_dir'] = data_dir
-  elif recorded is not None and pathlib.Path(recorded).is_dir():
+  elif recorded is not None and _is_there(recorded):
     section['data_dir'] = recorded
   if kept.get('division'):
     section['splits'] = kept['division']
