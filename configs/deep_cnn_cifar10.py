@@ -3,8 +3,8 @@
     python -m jaxdl.main --config=configs/deep_cnn_cifar10.py
 
 Reported: about 88 % (report 001).
-Ours: 82.91 % of the test images, which are a JPEG copy (seed 0).
-Chosen: dropout 0.1 after convolutions, flips, shifts, Adam, 30 epochs, cosine, moving average.
+Ours: 90.28 % of 5,000 held-out images, 85.49 % of the test images, a JPEG copy (seed 0).
+Chosen: dropout 0.1 and 0.3, flips, shifts, AdamW, one cycle of 45 epochs, smoothed labels.
 
 Measurements and discussion: docs/results.md.
 """
@@ -16,8 +16,8 @@ def get_config():
   config = ml_collections.ConfigDict()
   config.seed = 0
   config.cpu_devices = 2
-  config.task = 'classify'
-  config.train_for = '30 epochs'
+  config.task = dict(name='classify', label_smoothing=0.1)
+  config.train_for = '45 epochs'
   config.log_every = '50 steps'
   config.evaluate_every = '1 epoch'
   config.checkpoint_every = '1 epoch'
@@ -25,7 +25,7 @@ def get_config():
     name='cifar10',
     source='auto',
     batch_size=100,
-    scale='unit',
+    scale='standardized',
     augment=(dict(kind='flip'), dict(kind='shift', pixels=4)),
     splits=dict(train='train[:45000]', validation='train[45000:]', test='test'),
   )
@@ -46,17 +46,15 @@ def get_config():
       dict(kind='dropout', rate=0.1),
       dict(kind='flatten'),
       dict(kind='dense', features=1024),
-      dict(kind='dropout', rate=0.5),
+      dict(kind='dropout', rate=0.3),
       dict(kind='dense', features=1024),
-      dict(kind='dropout', rate=0.5),
+      dict(kind='dropout', rate=0.3),
       dict(kind='dense', features=10, activate=False),
       dict(kind='batch_norm', name='logits'),
     ),
   )
-  config.optimizer = dict(name='adam', learning_rate=1e-3)
-  config.schedule = dict(name='cosine')
-  config.plateau = dict(patience='5 epochs', factor=0.3)
-  config.ema_decay = 0.999
+  config.optimizer = dict(name='adamw', learning_rate=2e-3, weight_decay=0.05)
+  config.schedule = dict(name='one_cycle')
   config.reported = dict(
     source='001', test_accuracy=0.88, parameters=6_216_114, trainable=6_216_094
   )

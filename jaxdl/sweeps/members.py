@@ -206,13 +206,23 @@ def _choices(number, axis):
 
 
 def _changed(config, change):
-  """Applies the keys of a change to a config, section by section."""
+  """Applies the keys of a change to a config, section by section.
+
+  A section that gets another name loses its other keys, which are those of the name before.
+  """
   below = {
     key: _changed(config[key], value)
     for key, value in change.items()
-    if isinstance(value, dict) and isinstance(config.get(key), dict)
+    if isinstance(value, dict)
+    and isinstance(config.get(key), dict)
+    and not _is_replaced(key, config[key], value)
   }
   return {**config, **change, **below}
+
+
+def _is_replaced(key, section, change):
+  """Whether a section gets another name, which has other keys. Data sets share most of theirs."""
+  return key != 'data' and 'name' in change and change['name'] != section.get('name')
 
 
 def built(member: Member, *, format: int | None = None) -> experiment.Experiment:

@@ -35,7 +35,7 @@ MOST = 192 << 20  # bytes of inputs that a peer is given and repeats
 TEXT_STEPS = 32  # batches of a text that a peer is given
 # Optimizer of a config → that of the peers. They have no Muon for convolutions; Nesterov's momentum
 # computes less.
-RULES = {'adam': 'adam', 'muon': 'nesterov'}
+RULES = {'adam': 'adam', 'adamw': 'adam', 'muon': 'nesterov'}
 NAMES = {function: name for name, function in models.ACTIVATIONS.items()}
 KINDS = {kind.__name__: name for name, kind in cnn.KINDS.items()}
 

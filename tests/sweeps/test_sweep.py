@@ -599,3 +599,27 @@ def test_sweep_drops_compiled_programs(small, config_file, tmp_path, monkeypatch
   arguments = ['sweep', f'--config={file}', f'--workdir={tmp_path / "runs"}', '--together=never']
   assert sweep_command.main(arguments) == 0
   assert len(dropped) == 1
+
+
+def test_section_with_another_name_is_replaced_except_data(small, tmp_path):
+  """AdamW's decay is no key of SGD; data sets share their keys."""
+  base = {**small, 'optimizer': dict(name='adamw', learning_rate=1e-3, weight_decay=0.05)}
+  (tmp_path / 'base.py').write_text(
+    f'import ml_collections\n\ndef get_config():\n  return ml_collections.ConfigDict({base!r})\n'
+  )
+  changes = (
+    dict(name='SGD', optimizer=dict(name='sgd', learning_rate=0.1)),
+    dict(name='faster', optimizer=dict(learning_rate=0.1)),
+    dict(name='the same', optimizer=dict(name='adamw', learning_rate=0.1)),
+    dict(name='data', data=dict(name='fashion_mnist')),
+  )
+  file = tmp_path / 'sweep.py'
+  file.write_text(
+    'import ml_collections\n\ndef get_config():\n  return ml_collections.ConfigDict(dict('
+    f"base='base.py', seeds=(0,), axes=(dict(name='change', choices={changes!r}),)))\n"
+  )
+  found = {member.label: member.config for member in members.read(read_file(file), file)}
+  decay = dict(name='adamw', learning_rate=0.1, weight_decay=0.05)
+  assert found['SGD']['optimizer'] == dict(name='sgd', learning_rate=0.1)
+  assert found['faster']['optimizer'] == found['the same']['optimizer'] == decay
+  assert found['data']['data'] == {**base['data'], 'name': 'fashion_mnist'}
