@@ -51,7 +51,8 @@ class Server:
 
     count = b'0' if checked else b'1e9'
     address = f'http://127.0.0.1:{self.port}/moto-api/reset-auth'
-    urllib.request.urlopen(urllib.request.Request(address, data=count)).close()
+    plain = {'Content-Type': 'text/plain'}
+    urllib.request.urlopen(urllib.request.Request(address, data=count, headers=plain)).close()
 
   def close(self):
     self._server.stop()
