@@ -7,7 +7,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
-from helpers import SMALL, last_json, state_of
+from helpers import SMALL, last_json, slow_after, state_of
 from training_helpers import train_together
 
 from jaxdl import pack, verify
@@ -68,7 +68,7 @@ RULES = {
 }
 
 
-@pytest.mark.parametrize('name', RULES)
+@pytest.mark.parametrize('name', slow_after(1, list(RULES)))
 def test_every_interval_of_a_run_is_repeated(name, small_cnn, tmp_path, capsys):
   config = {**small_cnn, **CHANGES, **RULES[name]}
   loop.train(experiment.build(config, 'small'), tmp_path / 'run')

@@ -12,6 +12,7 @@ import os
 import pathlib
 import platform
 import re
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -106,12 +107,11 @@ def device() -> str:
 
 def _processor():
   """The name of the processor; on some systems only that of its architecture or family."""
-  try:
+  if sys.platform == 'linux':
     text = pathlib.Path('/proc/cpuinfo').read_text(encoding='utf-8')
-  except OSError:
-    return platform.processor() or platform.machine()
-  names = re.findall(r'^model name\s*:\s*(.*)', text, re.MULTILINE)
-  return names[0] if names else platform.machine()
+    names = re.findall(r'^model name\s*:\s*(.*)', text, re.MULTILINE)
+    return names[0] if names else platform.machine()
+  return platform.processor() or platform.machine()
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
