@@ -335,7 +335,7 @@ class Command:
         env=child_environment(),
         stdout=shown,
         stderr=errors,
-        start_new_session=True,
+        start_new_session=sys.platform != 'win32',
       )
 
   def finish(self, code):
