@@ -20,6 +20,7 @@ COMMANDS = {  # name → (module, description)
   'export': ('jaxdl.export', 'write a network in the format of another tool'),
   'import': ('jaxdl.import_weights', 'create a run from weights of PyTorch, Keras or NumPy'),
   'status': ('jaxdl.status', 'show the progress of runs'),
+  'verify': ('jaxdl.verify', 'replay steps of a run and compare every bit'),
   'pack': ('jaxdl.pack', 'pack a run into one .zip file, to hand in, mail or publish'),
   'data': ('jaxdl.data', 'list the data sets, or prepare one'),
   'configs': ('jaxdl.config', 'list the configs of the package, or copy one'),

@@ -11,6 +11,7 @@ if __name__ == '__main__':  # before the slow imports below
   start.begin()
 
 
+import contextlib
 import dataclasses
 import os
 import shlex
@@ -22,7 +23,7 @@ import warnings
 from collections.abc import Sequence
 from concurrent import futures
 
-from jaxdl import figures
+from jaxdl import figures, stores
 from jaxdl.config import arguments
 from jaxdl.config.spelling import meant
 from jaxdl.monitoring import examples
@@ -50,6 +51,17 @@ analyses:
 def main(arguments: Sequence[str]) -> int:
   """Runs the command; returns the exit code."""
   chosen = _parser(arguments[0]).parse_args(arguments[1:])
+  with contextlib.ExitStack() as stack:
+    chosen.workdir = stack.enter_context(stores.reading(chosen.workdir))
+    others = [stack.enter_context(stores.reading(other)) for other in chosen.against]
+    return _analyze(chosen, tuple(map(str, others)))
+
+
+def _analyze(chosen, others):
+  """Makes the analyses that the arguments choose; returns the exit code.
+
+  `others` are the folders of the other runs.
+  """
   views = {**VIEWS, **(own_views := _own_views(chosen.view))}
   if own_views and not chosen.only:
     chosen.only = ','.join(own_views)
@@ -71,7 +83,7 @@ def main(arguments: Sequence[str]) -> int:
     layer=chosen.layer,
     channel=chosen.channel,
     seed=chosen.seed,
-    against=tuple(chosen.against),
+    against=others,
     step=chosen.step,
     concepts=chosen.concepts,
   )
@@ -105,7 +117,7 @@ def main(arguments: Sequence[str]) -> int:
     print(f'jaxdl: {part} failed: {why}', file=sys.stderr)
   files = {name: one.files for name, one in made.items() if one.files}
   command.print_result(
-    {'workdir': chosen.workdir, 'analyses': files, 'failed': failed}, as_json=chosen.json
+    {'workdir': str(chosen.workdir), 'analyses': files, 'failed': failed}, as_json=chosen.json
   )
   return 1 if failed else 0
 

@@ -14,7 +14,7 @@ if __name__ == '__main__':  # before the slow imports below
 import pathlib
 import sys
 
-from jaxdl import exams
+from jaxdl import exams, stores
 from jaxdl.config import reading
 from jaxdl.data.tfds_arrays import downloads
 from jaxdl.devices import parallel
@@ -48,7 +48,11 @@ def main(arguments: list[str]) -> int:
     json=True,
   )
   add = parser.add_argument
-  add('--workdir', metavar='DIR', help='folder of all runs (default runs/exam/<config name>)')
+  add(
+    '--workdir',
+    metavar='DIR',
+    help='folder or address of all runs (default runs/exam/<config name>)',
+  )
   add('--seeds', type=int, default=5, metavar='N', help='networks to train (default 5)')
   add('--images', type=int, default=100, metavar='N', help='test examples (default 100)')
   parser.add_start_over()
@@ -56,11 +60,16 @@ def main(arguments: list[str]) -> int:
   if values.images < 2:
     raise ValueError(f'--images={values.images} is too few: use at least 2')
   name = reading.find(values.config).stem
-  workdir = pathlib.Path(values.workdir or f'runs/exam/{name}')
   members = exams.members(configured, name, values.seeds)
   parallel.use_cpu_devices([member.config for member in members])
   with downloads(True):
     _check(members[0])
+  with stores.training(values.workdir or f'runs/exam/{name}') as workdir:
+    return _run(name, members, pathlib.Path(workdir), values, arguments)
+
+
+def _run(name, members, workdir, values, arguments):
+  """Trains and grades the networks; returns the exit code."""
   disk.make_folder(workdir)
   command_line = f'python -m jaxdl.exam {command.repeatable(arguments[1:])}'
   print(f'{name}: {len(members)} networks into {workdir}', flush=True)

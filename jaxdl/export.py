@@ -13,6 +13,7 @@ if __name__ == '__main__':  # before the slow imports below
 
 import sys
 
+from jaxdl import stores
 from jaxdl.exports import of_run, write
 from jaxdl.terminal import command, progress
 
@@ -47,6 +48,12 @@ def main(arguments: list[str]) -> int:
   parser.add_trust_code()
   parser.add_data_places()
   chosen = parser.parse_args(arguments[1:])
+  with stores.reading(chosen.workdir) as chosen.workdir:
+    return _export(chosen)
+
+
+def _export(chosen):
+  """Exports the network; returns the exit code."""
   with progress.waiting(f'exporting to {chosen.format}'):
     try:
       found, compared = of_run.export_run(
@@ -67,7 +74,7 @@ def main(arguments: list[str]) -> int:
   print(f'written: {", ".join(map(_with_size, found.files))}', flush=True)
   command.print_result(
     {
-      'workdir': chosen.workdir,
+      'workdir': str(chosen.workdir),
       'format': chosen.format,
       'files': [str(file) for file in found.files],
       'difference': found.difference,

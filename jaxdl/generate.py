@@ -14,6 +14,7 @@ if __name__ == '__main__':  # before the slow imports below
 import sys
 from typing import cast
 
+from jaxdl import stores
 from jaxdl.data import characters
 from jaxdl.models import TEXT_MODELS, sampling
 from jaxdl.models.language_model import LanguageModel
@@ -73,6 +74,12 @@ def main(arguments: list[str]) -> int:
   parser.add_step()
   parser.add_trust_code()
   chosen = parser.parse_args(arguments[1:])
+  with stores.reading(chosen.workdir) as chosen.workdir:
+    return _generate(chosen)
+
+
+def _generate(chosen):
+  """Generates and prints the texts; returns the exit code."""
   model, variables, config = checkpoint.load_model(
     chosen.workdir, chosen.step, trust_code=chosen.trust_code
   )
@@ -99,7 +106,7 @@ def main(arguments: list[str]) -> int:
   ]
   for text in texts:
     print(text)
-  command.print_quietly({'workdir': chosen.workdir, 'texts': texts}, quiet=chosen.quiet)
+  command.print_quietly({'workdir': str(chosen.workdir), 'texts': texts}, quiet=chosen.quiet)
   return 0
 
 

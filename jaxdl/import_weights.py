@@ -22,7 +22,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from jaxdl import weights
+from jaxdl import stores, weights
 from jaxdl.config import reading
 from jaxdl.devices import parallel
 from jaxdl.exports import Network
@@ -80,7 +80,12 @@ def main(arguments: list[str]) -> int:
   if 'axes' in configured:
     raise ValueError(f'{values.config} is a sweep: give the config of one experiment')
   parallel.use_cpu_devices([reading.to_dict(configured)])
-  workdir = values.workdir or f'runs/{name}'
+  with stores.training(values.workdir or f'runs/{name}') as workdir:
+    return _import(configured, name, workdir, values, arguments)
+
+
+def _import(configured, name, workdir, values, arguments):
+  """Imports the weights into a folder; returns the exit code."""
   _check_folder(workdir)
   try:
     source = weights.read(values.source)
@@ -125,7 +130,7 @@ def import_weights(
   Args:
     config: an Experiment, or a config, of the network that the weights belong to.
     file: a file whose name ends in .safetensors, .pt, .pth, .npz, .h5 or .keras.
-    workdir: the run's folder.
+    workdir: the run's folder, or its address in an object store.
     layout: 'torch' | 'keras' | 'jaxdl'; None for that of the file.
     order: names of the file's layers in the order of the network's; None for that of the file.
 
@@ -137,10 +142,11 @@ def import_weights(
     ImportError: a library is not installed; the message names the extra.
     OSError: a file cannot be read or written.
   """
-  _check_folder(workdir)
-  source = weights.read(file)
-  chosen = config if isinstance(config, Experiment) else experiment.build(config)
-  return _write(chosen, source.file, _filled(chosen, source, layout, order), workdir, None)
+  with stores.training(workdir) as opened:
+    _check_folder(opened)
+    source = weights.read(file)
+    chosen = config if isinstance(config, Experiment) else experiment.build(config)
+    return _write(chosen, source.file, _filled(chosen, source, layout, order), opened, None)
 
 
 def _check_folder(workdir):

@@ -22,7 +22,7 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from jaxdl import lint
+from jaxdl import lint, stores
 from jaxdl.config import reading
 from jaxdl.data import stand_ins
 from jaxdl.data.tfds_arrays import downloads
@@ -30,7 +30,7 @@ from jaxdl.devices import parallel, processes
 from jaxdl.models import table
 from jaxdl.monitoring import evaluations, examples, samples, side_outputs
 from jaxdl.report import live, page
-from jaxdl.runs import disk, folder
+from jaxdl.runs import disk, folder, packed
 from jaxdl.terminal import command, output
 from jaxdl.training import experiment, loop
 from jaxdl.training.experiment import Experiment
@@ -57,7 +57,9 @@ def main(arguments: list[str]) -> int:
     json=True,
   )
   parser.add_argument(
-    '--workdir', metavar='DIR', help='folder of the run (default runs/<config name>)'
+    '--workdir',
+    metavar='DIR',
+    help='folder of the run, or an address such as s3://BUCKET/RUN (default runs/<config name>)',
   )
   parser.add_argument(
     '--describe', action='store_true', help='print the config and the layer table; train nothing'
@@ -76,34 +78,51 @@ def main(arguments: list[str]) -> int:
       )
     if values.coordinator is None:
       parallel.use_cpu_devices([reading.to_dict(configured)])
-    workdir = values.workdir or f'runs/{name}'
-    with downloads(not values.describe):
-      chosen = experiment.build(configured, name, format=_format_of(workdir))
-    if values.describe:
-      print(disk.readable_json(chosen.config))
-    else:
-      _check_folder(chosen, workdir)
-    side_outputs.SideOutputs().attempt('the table of layers', _print_layers, chosen)
-    is_trial = any(argument.startswith('--config.train_for') for argument in arguments)
-    resumes = folder.last_checkpoint(workdir) is not None
-    warnings = _print_warnings(chosen, short=is_trial or resumes)
-    if values.describe:
-      for line in chosen.start().lines if chosen.start and not resumes else ():
-        print(line)
-      command.print_result(
-        {
-          'config': name,
-          **table.totals(chosen.layers),
-          'layers': chosen.layers,
-          'warnings': warnings,
-        },
-        as_json=values.json,
-      )
-      return 0
-    _, own = _add_flags_of_processes(command.Parser(add_help=False)).parse_known_args(arguments[1:])
-    command_line = f'python -m jaxdl.main {command.repeatable(own)}'
-    summary = _train(chosen, workdir, command_line, values.start_over)
-    command.print_result(summary, as_json=values.json)
+    with _opened(values.workdir or f'runs/{name}', values) as workdir:
+      return _run(configured, name, workdir, values, arguments)
+
+
+@contextlib.contextmanager
+def _opened(workdir, values):
+  """The folder of the run inside the `with` block, which may be at an address."""
+  if values.describe:
+    with stores.peeked(workdir) as (folder_of_run, _):
+      yield folder_of_run
+    return
+  with contextlib.ExitStack() as stack:
+    opened = processes.on_first_process(lambda: stack.enter_context(stores.training(workdir)))
+    yield opened or stack.enter_context(stores.training(workdir, is_first=False))
+
+
+def _run(configured, name, workdir, values, arguments):
+  """Trains or describes the run; returns the exit code."""
+  with downloads(not values.describe):
+    chosen = experiment.build(configured, name, format=_format_of(workdir))
+  if values.describe:
+    print(disk.readable_json(chosen.config))
+  else:
+    _check_folder(chosen, workdir)
+  side_outputs.SideOutputs().attempt('the table of layers', _print_layers, chosen)
+  is_trial = any(argument.startswith('--config.train_for') for argument in arguments)
+  resumes = folder.last_checkpoint(workdir) is not None
+  warnings = _print_warnings(chosen, short=is_trial or resumes)
+  if values.describe:
+    for line in chosen.start().lines if chosen.start and not resumes else ():
+      print(line)
+    command.print_result(
+      {
+        'config': name,
+        **table.totals(chosen.layers),
+        'layers': chosen.layers,
+        'warnings': warnings,
+      },
+      as_json=values.json,
+    )
+    return 0
+  _, own = _add_flags_of_processes(command.Parser(add_help=False)).parse_known_args(arguments[1:])
+  command_line = f'python -m jaxdl.main {command.repeatable(own)}'
+  summary = _train(chosen, workdir, command_line, values.start_over)
+  command.print_result(summary, as_json=values.json)
   return 0 if summary['stopped'] is None else command.STOPPED
 
 
@@ -249,7 +268,7 @@ def train(
   Args:
     config: an Experiment, a config, the path of a config file, or the name of a config in the
       package, such as 'lstm_mnist'.
-    workdir: the run folder.
+    workdir: the run folder, or the address of one in an object store.
     data: arrays for a config with data.name='arrays' instead of its file: (x, y), (x, y, lengths),
       or a dict of 'train', 'validation' and 'test' → such a tuple. They are not stored: the run has
       only their checksums, and resumes if it is given the same arrays.
@@ -267,21 +286,21 @@ def train(
     FloatingPointError: the loss is not finite. The last good checkpoint is kept.
   """
   command_line = None
-  name = pathlib.Path(workdir).resolve().name
+  name = packed.name_of(workdir)
   if isinstance(config, (str, os.PathLike)):
     flags = [f'--config={os.fspath(config)}', f'--workdir={os.fspath(workdir)}']
     if data is None:  # a command cannot name arrays in Python
       command_line = f'python -m jaxdl.main {shlex.join(flags)}'
     name = pathlib.Path(config).stem
     config = reading.read_file(config)
-  if isinstance(config, Experiment):
-    if data is not None:
-      raise ValueError('data is given, but the experiment has its own: give data to jaxdl.build')
-  else:
-    parallel.use_cpu_devices([reading.to_dict(config)])
-    config = experiment.build(config, name, format=_format_of(workdir), data=data)
-  _check_folder(config, workdir)
-  return _train_with_outputs(config, os.fspath(workdir), command_line, start_over)
+  if isinstance(config, Experiment) and data is not None:
+    raise ValueError('data is given, but the experiment has its own: give data to jaxdl.build')
+  with stores.training(os.fspath(workdir)) as opened:
+    if not isinstance(config, Experiment):
+      parallel.use_cpu_devices([reading.to_dict(config)])
+      config = experiment.build(config, name, format=_format_of(opened), data=data)
+    _check_folder(config, opened)
+    return _train_with_outputs(config, os.fspath(opened), command_line, start_over)
 
 
 if __name__ == '__main__':

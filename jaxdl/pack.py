@@ -17,6 +17,7 @@ import sys
 from collections.abc import Sequence
 
 import jaxdl
+from jaxdl import stores
 from jaxdl.config import paths
 from jaxdl.data import licences
 from jaxdl.monitoring import examples
@@ -39,7 +40,11 @@ def main(arguments: Sequence[str]) -> int:
     json=True,
     run='folder of a run',
   )
-  parser.add_argument('--out', metavar='FILE', help='output file (default DIR.zip)')
+  parser.add_argument(
+    '--out',
+    metavar='FILE',
+    help='output file (default DIR.zip, for an address in the current folder)',
+  )
   parser.add_argument(
     '--pictures',
     action='store_true',
@@ -47,6 +52,14 @@ def main(arguments: Sequence[str]) -> int:
     'known to allow copies',
   )
   chosen = parser.parse_args(arguments[1:])
+  if paths.is_address(chosen.workdir) and chosen.out is None:
+    chosen.out = f'{pathlib.PurePosixPath(chosen.workdir).name}{paths.PACKED}'
+  with stores.reading(chosen.workdir) as chosen.workdir:
+    return _pack(chosen)
+
+
+def _pack(chosen):
+  """Packs the run and prints the result; returns the exit code."""
   folder = pathlib.Path(chosen.workdir)
   if paths.is_packed(folder):
     raise ValueError(f'{folder} is already packed: give the folder of a run')

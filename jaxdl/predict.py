@@ -18,6 +18,7 @@ import pathlib
 import sys
 from argparse import Namespace
 
+from jaxdl import stores
 from jaxdl.data import recorded
 from jaxdl.prediction import inputs, own_arrays, results, screen, texts
 from jaxdl.prediction.session import Choice, Outcome, Session, described
@@ -43,6 +44,12 @@ def main(arguments: list[str]) -> int:
   out = None
   if chosen.out is not None:
     out = command.output_file(chosen.out, example='predictions.csv', suffixes=results.SUFFIXES)
+  with stores.reading(chosen.workdir) as chosen.workdir:
+    return _predict(chosen, out)
+
+
+def _predict(chosen, out):
+  """Applies the network to the inputs; returns the exit code."""
   subject = subjects.read(
     chosen.workdir, step=chosen.step, examples=False, trust_code=chosen.trust_code
   )

@@ -11,13 +11,15 @@ if __name__ == '__main__':  # before the slow imports below
   start.begin()
 
 
+import contextlib
 import datetime
 import os
 import pathlib
 import sys
 import time
-from typing import TypedDict
+from typing import Any, TypedDict
 
+from jaxdl import stores
 from jaxdl.runs import folder as run_folder
 from jaxdl.runs import record
 from jaxdl.step import metrics, watch
@@ -46,7 +48,15 @@ def main(arguments: list[str]) -> int:
   chosen = parser.parse_args(arguments[1:])
   if not (places := chosen.runs + chosen.workdir):
     parser.error('no folder of a run is given')
-  folders = {place: run_folder.below(pathlib.Path(place)) for place in places}
+  with contextlib.ExitStack() as stack:
+    opened = [stack.enter_context(stores.peeked(place)) for place in places]
+    return _status(chosen, dict(zip(places, opened, strict=True)))
+
+
+def _status(chosen, opened):
+  """Prints the state of runs; `opened` maps each place to what `stores.peeked` yields for it."""
+  folders = {place: run_folder.below(pathlib.Path(folder)) for place, (folder, _) in opened.items()}
+  held = {run: lease for place, (_, lease) in opened.items() for run in folders[place] if lease}
   empty = [place for place, runs in folders.items() if not runs]
   if len(empty) == len(folders):
     command.check_folder(empty[0])
@@ -57,7 +67,7 @@ def main(arguments: list[str]) -> int:
   found = []
   for folder in once:
     try:
-      found.append(read(folder))
+      found.append(read(folder, held=held.get(folder)))
     except (OSError, ValueError) as error:
       if len(once) == 1:
         raise
@@ -108,11 +118,12 @@ class Status(TypedDict):
   checkpoint_seconds_ago: float | None
 
 
-def read(workdir: str | os.PathLike) -> Status:
+def read(workdir: str | os.PathLike, *, held: dict[str, Any] | None = None) -> Status:
   """Reads where a run is from its files alone.
 
   Args:
     workdir: the run folder, or the file of a packed run.
+    held: the lease of the store that the run is in (`stores.lease`); None if there is none.
 
   Returns:
     Status.
@@ -131,6 +142,9 @@ def read(workdir: str | os.PathLike) -> Status:
   speed = run.speed
   newest = run_folder.last_checkpoint(folder)
   who = run_folder.trainer(folder)
+  if held is not None:
+    is_trained = (who.get('process'), who.get('host')) == (held['process'], held['host'])
+    who['now'] = is_trained and not run.finished
   kept, steps = int(newest.name) if newest else None, who.get('steps')
   step = max(run.step, kept or 0)  # the run may have stopped between a checkpoint and the next log
   pace = run_folder.seconds_a_step(folder) or (run.examples_of_a_step() / speed if speed else None)

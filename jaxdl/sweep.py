@@ -11,16 +11,31 @@ if __name__ == '__main__':  # before the slow imports below
   start.begin()
 
 
+import contextlib
+import functools
 import pathlib
 import sys
 
-from jaxdl.config import reading
+from jaxdl import stores
+from jaxdl.config import paths, reading
 from jaxdl.data.tfds_arrays import downloads
 from jaxdl.devices import parallel
 from jaxdl.monitoring import side_outputs
 from jaxdl.report import live, page
 from jaxdl.runs import disk
-from jaxdl.sweeps import grouping, members, search, study, table, trials, trials_table
+from jaxdl.sweeps import (
+  dispatch,
+  engines,
+  grouping,
+  members,
+  progress_table,
+  search,
+  study,
+  table,
+  tasks,
+  trials,
+  trials_table,
+)
 from jaxdl.sweeps.training import Trainer
 from jaxdl.terminal import command, output
 from jaxdl.terminal.signals import stop_signals
@@ -28,6 +43,7 @@ from jaxdl.terminal.signals import stop_signals
 EXAMPLES = """\
   python -m jaxdl.sweep --config=configs/sweeps/hidden_units_mnist.py
   python -m jaxdl.sweep --config=sweeps/losses_cifar10 --describe
+  python -m jaxdl.sweep --config=sweeps/losses_cifar10 --on=slurm --gpus=1 --slurm.partition=gpu
 
 A sweep is a config file. There is one run for each combination of choices and seeds:
 
@@ -39,24 +55,49 @@ A sweep is a config file. There is one run for each combination of choices and s
       dict(name=f'{rate:g}', optimizer=dict(learning_rate=rate)) for rate in (1e-4, 1e-3)]),)
     return config
 
-A file with config.search in place of config.axes searches values: see docs/sweeps.md.
-
+A file with config.search in place of config.axes searches values, see docs/sweeps.md.
 To resume a sweep that was stopped, rerun its command. Exit code: 0 all trained to their end, 75
 stopped and saved, 1 an error."""
 
 
 def main(arguments: list[str]) -> int:
   """Runs the command; returns the exit code."""
+  others, slurm = engines.separated(arguments)
+  values, configured = reading.from_command_line(_parser(arguments[0]), others)
+  engines.check(values, slurm)
+  path = reading.find(values.config)
+  if 'search' in configured:
+    if values.on:
+      raise ValueError(
+        f'--on={values.on}: the trials of a search are trained one after another, because each '
+        'depends on the results before it: leave out --on, or use config.axes'
+      )
+    with _opened(values, path) as workdir:
+      return _search(search.read(configured, path), path.stem, workdir, values, arguments)
+  if 'model' in configured:
+    raise ValueError(
+      f'{values.config} is an experiment, not a sweep: '
+      f'python -m jaxdl.main --config={values.config}'
+    )
+  with _opened(values, path) as workdir:
+    found = members.read(configured, path)
+    return _sweep(found, path.stem, workdir, values, slurm, arguments)
+
+
+def _parser(called):
+  """The parser of the command's own flags."""
   parser = command.Parser(
     name='sweep',
-    called=arguments[0],
+    called=called,
     description='Train many runs; write one table, one figure and one page of them.',
     config='configs/sweeps/hidden_units_mnist.py',
     examples=EXAMPLES,
     json=True,
   )
   parser.add_argument(
-    '--workdir', metavar='DIR', help='folder of all runs (default runs/sweeps/<config name>)'
+    '--workdir',
+    metavar='DIR',
+    help='folder or address of all runs (default runs/sweeps/<config name>)',
   )
   parser.add_argument(
     '--together',
@@ -71,67 +112,117 @@ def main(arguments: list[str]) -> int:
   parser.add_argument(
     '--open',
     action='store_true',
-    help='open the page of the sweep in the browser as soon as there is one',
+    help='open the page of the sweep in the browser',
   )
   parser.add_start_over()
-  values, configured = reading.from_command_line(parser, arguments)
-  path = reading.find(values.config)
-  if 'search' in configured:
-    return _search(search.read(configured, path), path.stem, values, arguments)
-  if 'model' in configured:
+  engines.add_flags(parser)
+  return parser
+
+
+@contextlib.contextmanager
+def _opened(values, path):
+  """The folder of the sweep inside the `with` block, which may be at an address."""
+  place = values.workdir or f'runs/sweeps/{path.stem}'
+  if values.on and paths.is_address(place):
     raise ValueError(
-      f'{values.config} is an experiment, not a sweep: '
-      f'python -m jaxdl.main --config={values.config}'
+      f'--workdir={place} and --on={values.on} cannot be combined: give a folder that all workers '
+      'share'
     )
-  workdir = pathlib.Path(values.workdir or f'runs/sweeps/{path.stem}')
-  found = members.read(configured, path)
-  parallel.use_cpu_devices([member.config for member in found])
+  with contextlib.ExitStack() as stack:
+    if values.describe:
+      folder, _ = stack.enter_context(stores.peeked(place))
+    else:
+      folder = stack.enter_context(stores.training(place))
+    yield pathlib.Path(folder)
+
+
+def _sweep(found, name, workdir, values, slurm, arguments):
+  """Trains the members of a sweep, or describes them; returns the exit code."""
   waiting = members.unfinished(found, workdir)
-  with downloads(not values.describe):
-    groups = grouping.grouped(waiting, together=values.together)
-  ended = len(found) - len(waiting)
-  already = f', {ended} of them finished already' if ended else ''
-  print(f'{path.stem}: {len(found)} runs into {workdir}{already}', flush=True)
-  for group in groups:
-    names = '; '.join(f'{member.label} (seed {member.seed})' for member in group)
-    print(f'  compiled together: {names}' if len(group) > 1 else names)
-  if values.describe:
-    command.print_result(
-      {
-        'config': path.stem,
-        'workdir': str(workdir),
-        'runs': len(found),
-        'finished': ended,
-        'groups': [[member.folder for member in group] for group in groups],
-      },
-      as_json=values.json,
-    )
-    return 0
-  with output.unfailing():
-    return _train(path.stem, workdir, found, groups, waiting, values, arguments)
+  parallel.use_cpu_devices([member.config for member in found])
+  needed = bool(values.on and waiting and not values.describe)
+  # An engine is started before JAX, because Ray forks this process, which JAX's threads forbid.
+  with engines.opened(values, slurm, workdir, found) if needed else contextlib.nullcontext() as on:
+    with downloads(not values.describe):
+      groups = grouping.grouped(waiting, together=engines.together(values))
+    ended = len(found) - len(waiting)
+    already = f', {ended} of them finished already' if ended else ''
+    print(f'{name}: {len(found)} runs into {workdir}{already}', flush=True)
+    for group in groups:
+      names = '; '.join(f'{member.label} (seed {member.seed})' for member in group)
+      print(f'  compiled together: {names}' if len(group) > 1 else names)
+    if values.describe:
+      command.print_result(
+        {
+          'config': name,
+          'workdir': str(workdir),
+          'runs': len(found),
+          'finished': ended,
+          'groups': [[member.folder for member in group] for group in groups],
+        },
+        as_json=values.json,
+      )
+      return 0
+    with output.unfailing():
+      return _train(name, workdir, found, groups, waiting, on, values, arguments)
 
 
-def _train(name, workdir, found, groups, waiting, values, arguments):
+def _train(name, workdir, found, groups, waiting, engine, values, arguments):
   """Trains the groups of a sweep, writes its table and page, and returns the exit code."""
   command_line = f'python -m jaxdl.sweep {command.repeatable(arguments[1:])}'
-  trainer = Trainer(
-    workdir,
-    command_line,
-    finished=[member for member in found if member not in waiting],
-    start_over=values.start_over,
-  )
+  finished = [member for member in found if member not in waiting]
   report = _Page(name, workdir, [member.folder for member in found], opens=values.open)
+  if engine is None:
+    trainer = Trainer(workdir, command_line, finished=finished, start_over=values.start_over)
+    with stop_signals() as stop, report.while_training() as writer:
+      trainer.after_evaluation = lambda step, left, _: writer.after_evaluation(step, left, None)
+      for group in groups:
+        trainer.train(group, stop)
+    result = dispatch.Result(trainer.faults, trainer.damaged, stopped=bool(stop))
+  else:
+    planned = functools.partial(
+      tasks.of_group,
+      found=found,
+      finished=finished,
+      workdir=workdir,
+      command_line=command_line,
+      start_over=values.start_over,
+    )
+    result = _train_on(engine, planned, groups, found, workdir, report, values)
+  return _finish(name, workdir, found, result, report, command_line, as_json=values.json)
+
+
+def _train_on(engine, planned, groups, found, workdir, report, values):
+  """Trains groups on an engine; `planned`: group → Task. Returns the Result."""
+  disk.make_folder(workdir / tasks.LOGS)
+  progress = progress_table.Printer(found, workdir)
   with stop_signals() as stop, report.while_training() as writer:
-    trainer.after_evaluation = lambda step, left, _: writer.after_evaluation(step, left, None)
-    for group in groups:
-      trainer.train(group, stop)
-  faults = trainer.faults | trainer.damaged
+    known = engine.known()
+    submitted = {folder for folders in known.values() for folder in folders}
+    new = [[member for member in group if member.folder not in submitted] for group in groups]
+    return dispatch.run(
+      engine,
+      [planned(group) for group in new if group],
+      stop,
+      known=known,
+      waits=values.wait == 'yes',
+      at_poll=lambda: writer.after_evaluation(0, progress.poll(), None),
+    )
+
+
+def _finish(name, workdir, found, result, report, command_line, *, as_json):
+  """Writes the table and the page of a sweep, and returns the exit code."""
+  faults = result.faults | result.damaged | result.failed
   rows = table.rows(found, workdir, faults)
   ended = sum(len(row['seeds']) for row in rows)
-  stopped = bool(stop) and ended + len(faults) < len(found)
+  stopped = result.stopped and ended + len(faults) < len(found)
   side_outputs.SideOutputs(patience=2).attempt('the table', table.write, name, rows, workdir)
   print(table.table(rows))
   _print_files(workdir, report, command_line, stopped=stopped)
+  if result.left:
+    ids = ' '.join(dict.fromkeys(handle.partition('_')[0] for handle in result.left))
+    print(f'{len(result.left)} jobs go on in the queue: rerun the command to wait for them')
+    print(f'to cancel them: scancel {ids}')
   command.print_result(
     {
       'config': name,
@@ -140,20 +231,20 @@ def _train(name, workdir, found, groups, waiting, values, arguments):
       'finished': ended,
       'stopped': stopped,
       'faults': faults,
+      **({'jobs': result.left} if result.left else {}),
       'mean': {row['label']: row['mean'] for row in rows if row['mean']},
     },
-    as_json=values.json,
+    as_json=as_json,
   )
-  if trainer.damaged:
+  if result.damaged or result.failed:
     return 1
   return command.STOPPED if stopped else 0
 
 
-def _search(searched, name, values, arguments):
+def _search(searched, name, workdir, values, arguments):
   """Trains the trials of a search, or describes it; returns the exit code."""
   if values.together == 'always':
     raise ValueError('--together=always: trials are trained one after another: leave it out')
-  workdir = pathlib.Path(values.workdir or f'runs/sweeps/{name}')
   parallel.use_cpu_devices([searched.config])
   study.check_libraries(searched)
   with downloads(not values.describe):

@@ -15,8 +15,9 @@ MAY_IMPORT = {
   'figures': set(),
   'devices': set(),
   'config': set(),
-  'data': {'config'},
-  'models': {'ops', 'config'},
+  'stores': {'config'},
+  'data': {'config', 'stores'},
+  'models': {'ops', 'devices', 'config'},
   'step': {'devices', 'config'},
   'terminal': {'step', 'config'},
   'runs': {'models', 'step', 'devices', 'config'},
@@ -27,6 +28,7 @@ MAY_IMPORT = {
   'weights': {'exports', 'ops', 'config'},
   'report': {'exports', 'views', 'runs', 'figures', 'models', 'data', 'step', 'config'},
   'prediction': {
+    'stores',
     'exports',
     'report',
     'views',
@@ -50,6 +52,7 @@ MAY_IMPORT = {
     'config',
   },
   'training': {
+    'stores',
     'monitoring',
     'runs',
     'figures',
@@ -69,6 +72,7 @@ MAY_IMPORT = {
     'models',
     'step',
     'devices',
+    'terminal',
     'config',
   },
   'exams': {'sweeps', 'monitoring', 'views', 'analysis', 'runs', 'figures', 'config'},
@@ -83,6 +87,7 @@ COMMANDS = {
   'import_weights',
   'predict',
   'status',
+  'verify',
   'pack',
   '__main__',
   '__init__',
@@ -110,6 +115,11 @@ ALLOWED_FILES = {  # library → files that may import it
   'torch': ('exports/torch_module.py', 'weights/torch_file.py'),
   'h5py': ('weights/keras_file.py',),
   'optuna': ('sweeps/study.py',),
+  'ray': ('sweeps/on_ray.py',),
+  'submitit': ('sweeps/on_slurm.py',),
+  'fsspec': ('stores/store.py',),
+  's3fs': ('stores/',),
+  'gcsfs': ('stores/',),
 }
 LAZY = set(ALLOWED_FILES) - {
   'orbax'

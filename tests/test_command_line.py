@@ -104,6 +104,7 @@ COMMANDS = (
   'export',
   'report',
   'status',
+  'verify',
   'pack',
   'data',
   'config',

@@ -18,6 +18,7 @@ from jaxdl import (
   predict,
   status,
   sweep,
+  verify,
 )
 from jaxdl.config import __main__ as configs
 from jaxdl.config import reading
@@ -206,6 +207,10 @@ COMMANDS = {
   ),
   'report': (report.main, st.lists(VALUES, max_size=3)),
   'status': (status.main, flags('workdir')),
+  'verify': (
+    verify.main,
+    flags('workdir', 'from', 'to', 'no-replay', 'data_dir', 'folder'),
+  ),
   'pack': (pack.main, flags('workdir', 'out', 'pictures')),
   'data': (
     data.main,

@@ -98,6 +98,7 @@ KEYS = st.sampled_from(
     'corrupt',
     'label_smoothing',
     'accumulate',
+    'shards',
     'test_augment',
     'groups',
     'frozen',

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from jaxdl import stores
 from jaxdl.config import memory, spelling
+from jaxdl.config.paths import absolute
 from jaxdl.data.dataset import SPLITS
 
 ROLES = {  # role → names that an array may have, without the name of its split
@@ -47,8 +49,8 @@ def read(
   """Reads arrays from files.
 
   Args:
-    file: path of an .npz file, of an .npy file, or of a folder of .npy files; or a list of .npy and
-      .npz files. The name of an .npy array is the file name without the ending.
+    file: path or address of an .npz file, of an .npy file, or of a folder of .npy files; or a list
+      of .npy and .npz files. The name of an .npy array is the file name without the ending.
     columns: None, or role ('x', 'y', 'lengths') → name of its array, with or without the name of a
       split.
     optional: roles in `columns` whose arrays may be missing.
@@ -62,11 +64,13 @@ def read(
       not a section.
     FileNotFoundError: a file does not exist.
   """
-  paths = [Path(os.path.expanduser(one)) for one in (file if _is_list(file) else [file])]
+  paths = [
+    Path(os.path.expanduser(stores.copied(one))) for one in (file if _is_list(file) else [file])
+  ]
   arrays: dict[str, np.ndarray] = {}
   for path in paths:
     arrays.update(_arrays(path))
-  places = [os.path.abspath(path) for path in paths]
+  places = [absolute(path) for path in paths]
   names = next((arrays.pop(name) for name in NAMES if name in arrays), None)
   where = ', '.join(map(str, paths))
   if len(arrays) == 1 and paths[0].suffix.lower() == '.npy':

@@ -1,5 +1,6 @@
 """Text as streams of characters, each of which continues from one step to the next."""
 
+import functools
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
@@ -256,11 +257,23 @@ def streams(
       found['rate'] = np.broadcast_to((most / time_step).astype(np.float32), length.shape)
     return process_shard(found)
 
+  return Split(
+    arrays={'character': characters},
+    count=int(targets.sum()),
+    batches=batches,
+    feed=feed,
+    fetch=_fetch(window),
+  )
+
+
+@functools.cache
+def _fetch(window):
+  """The `fetch` of a Split of streams, the same function for all splits with the same window."""
+
   def fetch(arrays: Mapping[str, Any], feed: Batch) -> Batch:
-    offset = jnp.arange(window)
+    text, offset = arrays['character'], jnp.arange(window)
     # [B, T]; padding stays inside the text
-    position = jnp.minimum(feed['start'][:, None] + offset, count - 2)
-    text = arrays['character']
+    position = jnp.minimum(feed['start'][:, None] + offset, len(text) - 2)
     mask = (offset < feed['length'][:, None]).astype(jnp.float32)
     return {
       'character': text[position].astype(jnp.int32),
@@ -268,16 +281,10 @@ def streams(
       'mask': mask,
       'reset': feed['reset'],
       'index': feed['index'],
-      **({} if seed is None else {'steps': mask, 'rate': feed['rate']}),
+      **({'steps': mask, 'rate': feed['rate']} if 'rate' in feed else {}),
     }
 
-  return Split(
-    arrays={'character': characters},
-    count=int(targets.sum()),
-    batches=batches,
-    feed=feed,
-    fetch=fetch,
-  )
+  return fetch
 
 
 def prepare(batch: Batch, key: Any = None) -> Batch:

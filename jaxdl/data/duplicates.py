@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from jaxtyping import Shaped, UInt64
 
+from jaxdl.config.paths import is_address
 from jaxdl.data.dataset import Data
 from jaxdl.data.photographs.contents import Entry
 
@@ -44,11 +45,14 @@ def of_data(data: Data) -> list[Repeated]:
     data: the data set.
 
   Returns:
-    As `of_arrays`; [] for a text, or if the files of photographs are not known.
+    As `of_arrays`; [] for a text, or if the files of photographs are not known or in an object
+    store.
   """
   if data.files:
     folder = data.place.get('folder')
-    return of_files(data.files, None if folder is None else pathlib.Path(folder))
+    if folder is None or is_address(folder):
+      return of_files(data.files, None)
+    return of_files(data.files, pathlib.Path(folder))
   inputs = {
     name: split.arrays[column]
     for name, split in data.splits.items()

@@ -1,7 +1,6 @@
 """Data sets of images and labels from Hugging Face, by name in the hub or from a folder."""
 
 import dataclasses
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
@@ -10,6 +9,7 @@ from typing import Any, no_type_check
 
 import numpy as np
 
+from jaxdl.config.paths import absolute
 from jaxdl.data import labelled_images, text_files, tfds_arrays
 from jaxdl.data.array_files import SPLIT_OF
 from jaxdl.data.dataset import Data, check_texts
@@ -101,7 +101,7 @@ def load(
     augment=augment,
     distort=distort,
   )
-  place = None if folder is None else os.path.abspath(os.path.expanduser(folder))
+  place = None if folder is None else absolute(folder)
   info = next(iter(parts.values())).info
   facts = {'licence': info.license, 'revision': revision_of(info.download_checksums) or revision}
   return dataclasses.replace(

@@ -138,7 +138,7 @@ def load(
   if found.entries is not None:
     for split in checksum.used(splits.values(), available):
       checksums[split] = contents.checksum(found.entries[split])
-      of_bytes = contents.checksum_of_bytes(found.entries[split], _root(found))
+      of_bytes = contents.checksum_of_bytes(found.entries[split], _root(found), found.remote)
       if of_bytes is not None:
         checksums[f'{split}{checksum.OF_BYTES}'] = of_bytes
     per_class = {
@@ -164,6 +164,8 @@ def load(
 
 def _root(found: Photographs) -> pathlib.Path | None:
   """The folder of the photographs; None for a prepared copy."""
+  if found.remote is not None:
+    return found.remote.root
   return pathlib.Path(str(found.place['folder'])) if found.origin == 'folder' else None
 
 

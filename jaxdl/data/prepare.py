@@ -12,6 +12,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from jaxdl.config.paths import is_address
 from jaxdl.data import tfds_arrays
 from jaxdl.data.photographs import copies
 from jaxdl.data.raw.sources import RAW
@@ -43,6 +44,8 @@ def prepare(
   """
   if name not in RAW:
     raise ValueError(f'data set {name!r} cannot be prepared: use one of {", ".join(RAW)}')
+  if is_address(data_dir):
+    raise ValueError(f'data_dir={data_dir} is an address: prepare in a folder, and copy it there')
   raw, root = Path(raw).expanduser(), tfds_arrays.root_folder(data_dir)
   if not raw.exists():
     raise FileNotFoundError(f'--from={raw} does not exist: give the folder of the raw files')

@@ -1,7 +1,6 @@
 """Tables as data sets: columns become features of vectors, and one or several are targets."""
 
 import dataclasses
-import os
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any, no_type_check
@@ -9,6 +8,7 @@ from typing import Any, no_type_check
 import numpy as np
 
 from jaxdl.config import checks
+from jaxdl.config.paths import absolute
 from jaxdl.data import arrays, division, labels, slicing, vectors
 from jaxdl.data.array_files import SPLIT_OF
 from jaxdl.data.dataset import Data, batch_sizes, check_sampling
@@ -137,7 +137,7 @@ def _read(file, given, form):
     )
   if not isinstance(file, (str, PathLike)) or not str(file) or '\0' in str(file):
     raise ValueError(f"config.data.file={file!r} is not a path: write 'wine.csv'")
-  return reading.read(file, form), os.path.abspath(os.path.expanduser(file))
+  return reading.read(file, form), absolute(file)
 
 
 def _columns(table, target, features, categorical, split_column):

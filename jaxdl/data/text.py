@@ -1,12 +1,12 @@
 """A user's own text as a data set: a file or a folder of files, split by position."""
 
 import dataclasses
-import os
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any, no_type_check
 
+from jaxdl.config.paths import absolute
 from jaxdl.data import characters, division, slicing, text_files
 from jaxdl.data.dataset import SPLITS, Data, batch_sizes, check_sizes
 from jaxdl.data.source import Source
@@ -76,7 +76,7 @@ def load(
   )
   note = f'splits: {_named(shares)}, by position (config.data.splits={shares!r})' if shares else ''
   return dataclasses.replace(
-    data, place={'file': os.path.abspath(path)}, division=shares, division_note=note
+    data, place={'file': absolute(path)}, division=shares, division_note=note
   )
 
 

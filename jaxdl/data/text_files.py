@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from jaxdl import stores
 from jaxdl.config import spelling
 
 UTF_8 = 'utf-8'
@@ -29,13 +30,13 @@ def existing(file: str | os.PathLike[str], fix: str) -> Path:
   """Returns the path of an existing file or folder; '~' is the home folder.
 
   Args:
-    file: the path.
+    file: the path, or an address, which is copied.
     fix: what to give, for messages.
 
   Raises:
     FileNotFoundError: it does not exist; the message names the closest name beside it.
   """
-  path = Path(os.path.expanduser(file))
+  path = Path(os.path.expanduser(stores.copied(file)))
   if path.exists():
     return path
   beside = [other.name for other in path.parent.glob('*')] if path.parent.is_dir() else []

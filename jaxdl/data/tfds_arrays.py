@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxdl import stores
+from jaxdl.config.paths import absolute, is_address
 from jaxdl.data import array_cache, bundle, characters, stand_ins
 from jaxdl.data.array_cache import Decoded
 from jaxdl.data.source import Source
@@ -52,7 +54,8 @@ def read(
 
   Args:
     name: TFDS's name, which may have a config and a version, as in 'name/config:1.0.0'.
-    data_dir: TFDS's folder, None for its default ($TFDS_DATA_DIR or ~/tensorflow_datasets).
+    data_dir: TFDS's folder, None for its default ($TFDS_DATA_DIR or ~/tensorflow_datasets); at an
+      address, the prepared data set is copied first.
     required: False returns None if no prepared copy is on disk.
     decode: function(TFDS builder) → (columns, classes), such as `images` or `text`.
     download: whether TFDS can download and prepare the data set.
@@ -67,7 +70,7 @@ def read(
       from files. If nothing may be downloaded (`downloads`), data sets of known size have a
       stand-in (`stand_ins`).
   """
-  root = root_folder(data_dir)
+  root = root_folder(data_dir, name)
   folder = _prepared(root, name)
   if folder is None:
     if not required:
@@ -77,7 +80,7 @@ def read(
     folder = _downloaded(name, root, download)
   columns, classes = array_cache.cached(folder, lambda: _decoded(folder, decode), cache)
   return Source(
-    origin='tfds' + _note(folder), columns=columns, classes=classes, data_dir=str(root.absolute())
+    origin='tfds' + _note(folder), columns=columns, classes=classes, data_dir=absolute(root)
   )
 
 
@@ -113,13 +116,20 @@ def downloads(allowed: bool) -> Iterator[None]:
     DOWNLOADS.reset(before)
 
 
-def root_folder(data_dir: DataDir) -> Path:
+def root_folder(data_dir: DataDir, name: str = '') -> Path:
   """TFDS's folder, None for its default.
+
+  Args:
+    data_dir: the folder, or an address.
+    name: name of a data set, whose prepared versions are copied from an address; '' for none.
 
   Raises:
     ValueError: TFDS would take its name for a pattern.
   """
-  found = Path(data_dir or os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets').expanduser()
+  given = data_dir or os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets'
+  if is_address(given):
+    return stores.copied_below(given, name.partition('/')[0].partition(':')[0])
+  found = Path(given).expanduser()
   if '**' in str(found):
     raise ValueError(f'data_dir={found} has ** in its name, which TFDS cannot read: rename it')
   return found

@@ -48,11 +48,11 @@ def set_flags() -> None:
     _warn(f'add {SAFE} to the file {flags}: {why}')
     return
   os.environ['XLA_FLAGS'] = f'{flags} {SAFE}'.strip()
-  if _backend_started():
+  if backend_started():
     _warn(f'import jaxdl before JAX is first used, or set XLA_FLAGS={SAFE}: {why}')
 
 
-def _backend_started() -> bool:
+def backend_started() -> bool:
   """Whether JAX is imported and has started a backend."""
   bridge = sys.modules.get('jax._src.xla_bridge')
   started = getattr(bridge, 'backends_are_initialized', None)

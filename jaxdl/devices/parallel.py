@@ -12,8 +12,11 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Shaped
 
+from jaxdl.devices import compiler
+
 AXIS, MEMBERS = 'devices', 'members'  # names of mapped axes
 MOST_CPU_DEVICES = 64
+THREADS = ('NPROC', 'PJRT_NPROC')  # environment variables with the number of XLA's threads
 
 
 def sum_over_devices(tree: Any) -> Any:
@@ -100,6 +103,28 @@ def use_cpu_devices(configs: Sequence[Mapping[str, Any]]) -> None:
   (JAX_NUM_CPU_DEVICES, XLA_FLAGS). It does not depend on the cores of the machine, because the bits
   of the results would then depend on them, too.
 
+  With `shards`, it also fixes the number of threads, unless the environment has it (`shards.py`).
+
+  Args:
+    configs: plain JSON data, not yet checked.
+
+  Raises:
+    ValueError: `cpu_devices` is not a valid number of devices.
+  """
+  number = shared_cpu_devices(configs)
+  _fix_threads(configs)
+  is_set = (
+    getattr(jax.config, 'jax_num_cpu_devices') > 0  # noqa: B009
+    or 'host_platform_device_count' in os.environ.get('XLA_FLAGS', '')
+  )
+  if number > 1 and not is_set:
+    with contextlib.suppress(RuntimeError):  # JAX has started
+      jax.config.update('jax_num_cpu_devices', number)
+
+
+def shared_cpu_devices(configs: Sequence[Mapping[str, Any]]) -> int:
+  """The number of virtual devices of the CPU on which all configs can be trained.
+
   Args:
     configs: plain JSON data, not yet checked.
 
@@ -116,18 +141,21 @@ def use_cpu_devices(configs: Sequence[Mapping[str, Any]]) -> None:
       )
   sections = [config.get('data') for config in configs]
   sizes = [section.get('batch_size') for section in sections if isinstance(section, dict)]
-  number = next(
+  sizes += [config['shards'] for config in configs if 'shards' in config]
+  return next(
     count
     for count in range(min(numbers), 0, -1)
     if count == 1 or all(isinstance(size, int) and size % count == 0 for size in sizes)
   )
-  is_set = (
-    getattr(jax.config, 'jax_num_cpu_devices') > 0  # noqa: B009
-    or 'host_platform_device_count' in os.environ.get('XLA_FLAGS', '')
-  )
-  if number > 1 and not is_set:
-    with contextlib.suppress(RuntimeError):  # JAX has started
-      jax.config.update('jax_num_cpu_devices', number)
+
+
+def _fix_threads(configs):
+  """Sets the number of threads of a CPU to the number of shards, before JAX starts."""
+  numbers = {config.get('shards', 1) for config in configs}
+  if len(numbers) == 1 and numbers != {1} and not compiler.backend_started():
+    (number,) = numbers
+    for name in THREADS:
+      os.environ.setdefault(name, str(number))
 
 
 def check_batch_size(batch_size: int, where: str, parts: Mapping[str, int] | None = None) -> None:
@@ -282,11 +310,12 @@ def _padded(values, steps, axis=0):
   return np.pad(values, missing) if values.shape[axis] < steps else values
 
 
-def pad_to_devices(batch_size: int) -> int:
-  """The smallest multiple of the number of devices that is at least a batch size.
+def pad_to_devices(batch_size: int, shards: int = 1) -> int:
+  """The smallest multiple of the numbers of devices and shards that is at least a batch size.
 
   Args:
     batch_size: examples of a batch.
+    shards: number of shards of a batch; 1 for none.
   """
-  devices = jax.device_count()
-  return -(-batch_size // devices) * devices
+  parts = math.lcm(jax.device_count(), shards)
+  return -(-batch_size // parts) * parts

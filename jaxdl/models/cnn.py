@@ -73,7 +73,7 @@ class CNN(nn.Module):
   activation: Callable = nn.relu
   initializer: str = 'glorot_uniform'
   masked: bool = False
-  axis_name: str | None = None
+  axis_name: str | tuple[str, str] | None = None
 
   @nn.compact
   def __call__(

@@ -89,7 +89,7 @@ class LanguageModel(nn.Module):
   recurrent_dropout: float | int | Float[Array, ''] = 0.0
   initializer: str = 'glorot_uniform'
   recurrent_initializer: str = 'orthogonal'
-  axis_name: str | None = None
+  axis_name: str | tuple[str, str] | None = None
 
   @nn.compact
   def __call__(

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Num
 
 from jaxdl import ops
+from jaxdl.devices import shards
 from jaxdl.ops.types import AnyArray, Padding
 
 INITIALIZERS = {
@@ -110,7 +111,8 @@ class Context:
     mask: 1 for real examples (or characters, [B, T]) and 0 for padding, which batch statistics
       leave out; None if all are real.
     index: global index of each example, which determines its dropout mask; None in evaluation.
-    axis_name: mapped axis over which batch statistics are summed; None on one device.
+    axis_name: mapped axis, or axes of devices and shards, over which batch statistics are summed;
+      None on one device.
     reset: True where a stream starts, so that recurrent layers start with a state of zeros. False
       where they continue with the state in the collection 'carry'. None if every batch starts new
       streams.
@@ -121,7 +123,7 @@ class Context:
   train: bool = False
   mask: Num[AnyArray, 'B ...'] | None = None
   index: Int[AnyArray, ' B'] | None = None
-  axis_name: str | None = None
+  axis_name: str | tuple[str, str] | None = None
   reset: Bool[AnyArray, ' B'] | None = None
   steps: Num[AnyArray, 'B T'] | None = None
 
@@ -595,7 +597,7 @@ def moments(
     weight, positions = weight * context.steps.astype(flat.dtype)[..., None], 1  # [B, N, 1]
 
   def reduce(tree):
-    return jax.lax.psum(tree, context.axis_name) if context.axis_name else tree
+    return shards.sum_over(tree, context.axis_name) if context.axis_name else tree
 
   masked = flat * weight
   count, first = reduce((weight.sum() * positions, masked.sum((0, 1))))

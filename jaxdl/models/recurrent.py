@@ -210,7 +210,7 @@ class Recurrent(nn.Module):
   recurrent_initializer: str = 'orthogonal'
   recurrent_dropout: float | int | Float[Array, ''] = 0.0
   masked: bool = False
-  axis_name: str | None = None
+  axis_name: str | tuple[str, str] | None = None
 
   @nn.compact
   def __call__(

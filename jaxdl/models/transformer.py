@@ -168,7 +168,7 @@ class Transformer(nn.Module):
   dropout: float | int | Float[Array, ''] = 0.0
   tie: bool = True
   initializer: str = 'glorot_uniform'
-  axis_name: str | None = None
+  axis_name: str | tuple[str, str] | None = None
 
   @nn.compact
   def __call__(

@@ -20,7 +20,7 @@ import numpy as np
 
 from jaxdl.monitoring import graph
 from jaxdl.monitoring.side_outputs import SideOutputs
-from jaxdl.runs import disk, keys
+from jaxdl.runs import certificate, disk, files
 
 # The TensorBoard run in the parent folder of the splits, for which HParams shows their scalars.
 PARENT_RUN = '.'
@@ -33,6 +33,8 @@ class Writers:
   Attributes:
     scalars: (step, split, name → number); writes a line of metrics.jsonl and TensorBoard's Scalars,
       one chart for all splits.
+    journal: (); the checksum of metrics.jsonl, as `runs.certificate.JournalSum.facts`, or None if
+      it is not written.
     weights: (step, tensor → [9] numbers of `analysis.weights.quantiles`); writes a line of
       weights.jsonl.
     images: (step, name → [H, W, 3] uint8); writes TensorBoard's Images.
@@ -48,6 +50,7 @@ class Writers:
   """
 
   scalars: Callable[..., Any]
+  journal: Callable[..., Any]
   weights: Callable[..., Any]
   images: Callable[..., Any]
   histograms: Callable[..., Any]
@@ -91,7 +94,7 @@ def open_writers(
   metrics = pathlib.Path(workdir) / 'metrics.jsonl'
   spread = pathlib.Path(workdir) / 'weights.jsonl'
   outputs = SideOutputs()
-  _keep_until(metrics, first_step)
+  journal_sum = certificate.JournalSum(_keep_until(metrics, first_step))
   outputs.attempt(spread.name, _keep_until, spread, first_step)
   folder = pathlib.Path(workdir) / 'tensorboard'
   # This finds TensorFlow without importing it, which would take seconds.
@@ -108,13 +111,15 @@ def open_writers(
   ):
 
     def scalars(step, split, values):
+      line = json.dumps({'step': step, 'split': split, **values}) + '\n'
       try:
-        journal.write(json.dumps({'step': step, 'split': split, **values}) + '\n')
+        journal.write(line)
       except OSError as error:
         reason = error.strerror or str(error)
         raise OSError(
           f'{metrics} cannot be written ({reason}): check the disk and rerun the command'
         ) from error
+      journal_sum.add(line)
       board(split, 'write_scalars', step, values)
 
     def weights(step, tensors):
@@ -125,6 +130,7 @@ def open_writers(
 
     yield Writers(
       scalars=scalars,
+      journal=journal_sum.facts,
       weights=weights,
       images=lambda step, pictures: board(
         'train', 'write_images', step, {name: picture[None] for name, picture in pictures.items()}
@@ -162,19 +168,13 @@ def _on_host(arrays):
 
 
 def _keep_until(file, step):
-  """Removes lines of later steps and incomplete lines, so that every step is written once."""
+  """Removes later steps and incomplete lines; returns the rest, which has every step once."""
   if not file.exists():
-    return
-  kept = []
-  for line in file.read_text(errors='replace', encoding='utf-8').splitlines():
-    try:
-      found = json.loads(line)
-    except (ValueError, RecursionError):
-      continue  # the incomplete last line of a killed run
-    of_step = found.get('step') if isinstance(found, dict) else None
-    if keys.is_count(of_step) and of_step <= step:
-      kept.append(line + '\n')
-  disk.write_atomic(file, ''.join(kept))
+    return ''
+  text = file.read_text(errors='replace', encoding='utf-8')
+  kept = ''.join(files.lines_until(text, step))
+  disk.write_atomic(file, kept)
+  return kept
 
 
 @contextlib.contextmanager

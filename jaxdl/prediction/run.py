@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Shaped
 
+from jaxdl import stores
 from jaxdl.data import own_images, recorded
 from jaxdl.data.tables.reading import Frame
 from jaxdl.exports import of_run
@@ -289,7 +290,8 @@ def load(workdir: str | os.PathLike, *, trust_code: bool = False) -> Run:
   """Loads a run from its folder.
 
   Args:
-    workdir: the run's folder.
+    workdir: the run's folder, or the address of one in an object store. It is copied; what is
+      written into the copy is not sent back.
     trust_code: whether the copy of the run's own code may be executed (docs/sharing.md).
 
   Returns:
@@ -299,7 +301,7 @@ def load(workdir: str | os.PathLike, *, trust_code: bool = False) -> Run:
     FileNotFoundError: the folder contains no run.
     ValueError: one of its files is damaged.
   """
-  found = record.load(workdir, trust_code=trust_code)
+  found = record.load(stores.fetched(workdir), trust_code=trust_code)
   return Run(**{field.name: getattr(found, field.name) for field in dataclasses.fields(found)})
 
 

@@ -11,10 +11,12 @@ if __name__ == '__main__':  # before the slow imports below
   start.begin()
 
 
+import contextlib
 import pathlib
 import sys
 from collections.abc import Sequence
 
+from jaxdl import stores
 from jaxdl.report import page
 from jaxdl.runs import folder as run_folder
 from jaxdl.runs import packed
@@ -55,6 +57,13 @@ def main(arguments: Sequence[str]) -> int:
   chosen = parser.parse_args(arguments[1:])
   for folder in chosen.runs:
     command.check_folder(folder)
+  with contextlib.ExitStack() as stack:
+    chosen.runs = [stack.enter_context(stores.reading(place)) for place in chosen.runs]
+    return _report(chosen)
+
+
+def _report(chosen):
+  """Writes the page; returns the exit code."""
   runs = [
     run for folder in chosen.runs for run in run_folder.below(pathlib.Path(folder)) or [folder]
   ]

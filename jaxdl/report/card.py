@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxdl.config import memory
+from jaxdl.config import memory, paths
 from jaxdl.config.markdown import escaped
 from jaxdl.data import licences
 from jaxdl.report import results
@@ -93,7 +93,7 @@ def of_run(
   Raises:
     ValueError: a file of the run or of an analysis is damaged.
   """
-  place = str(record.place) if place is None else place
+  place = paths.shown(record.place) if place is None else place
   parts = [
     _network(record, lead, layers),
     _data(record),

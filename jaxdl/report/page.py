@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from jaxdl.config import named
+from jaxdl.config import named, paths
 from jaxdl.report import card, comparison, examples, leading, live, search, sections, svg, try_it
 from jaxdl.report import results as report_results
 from jaxdl.runs import disk
@@ -229,7 +229,7 @@ def one(
     moment: the moment of a run that trains, whose page has no analyses and no model card, and
       reloads itself; None for any other run.
   """
-  place = str(record.place) if place is None else place
+  place = paths.shown(record.place) if place is None else place
   layers = _rows(moment.layers if moment and moment.layers else report_results.layers(record))
   lead = _lead(record)
   found = sections.of_run(record, pictures=pictures, only=sections.DATA if moment else None)
@@ -346,7 +346,7 @@ def _compared(found, labels, *, with_folders):
   if with_folders:
     columns.append('folder')
     for row, record in zip(rows, found, strict=True):
-      row.append(str(record.place))
+      row.append(paths.shown(record.place))
   remarks = [
     f'{label} has no reported figures, because its config is not the reported one: it changes '
     f'{", ".join(record.changed)}.'
@@ -487,5 +487,8 @@ def _labels(found):
   for labels in (titles, with_seeds):
     if len(set(labels)) == len(found):
       return labels, ''
+  addresses = [paths.shown(record.place) for record in found]
+  if any(map(paths.is_address, addresses)):
+    return addresses, ''
   shared = os.path.commonpath([os.path.abspath(record.place) for record in found])
   return [os.path.relpath(record.place, shared) for record in found], shared

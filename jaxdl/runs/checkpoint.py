@@ -22,7 +22,8 @@ from jaxdl import models
 from jaxdl.runs import code, disk, format, integrity, keys, packed
 from jaxdl.step.state import State
 
-ITEMS = ('model', 'train', 'config', 'since_log', 'checksums')
+ITEMS = ('model', 'train', 'config', 'since_log', 'certificate', 'checksums')
+TEXTS = ITEMS[2:]
 # Absolute paths that the libraries do not reinterpret; on Windows they begin with a drive.
 PLAIN = re.compile(r'(?!/(gs|s3|az|hf)/)[\w/ .,=+@~-]*|[A-Za-z]:[\w\\ .,=+@~-]*')
 LINK = 'checkpoints'
@@ -217,6 +218,7 @@ def save(
   *,
   score: float | None = None,
   since_log: Mapping[str, Any] | None = None,
+  certificate: Mapping[str, Any] | None = None,
 ) -> None:
   """Saves a state in the background: 'model' for analysis, 'train' to resume, config and checksums.
 
@@ -231,6 +233,7 @@ def save(
       checkpoint without one is never the best.
     since_log: name → sum since the last log. After a resumption, the next log then equals that of
       an uninterrupted run.
+    certificate: what is recorded about the origin of the state (`runs.certificate`).
 
   Raises:
     OSError: the disk has too little space, or a checkpoint cannot be written or read back.
@@ -245,6 +248,7 @@ def save(
   texts = {
     'config': config,
     'since_log': {name: np.asarray(value).tolist() for name, value in (since_log or {}).items()},
+    'certificate': dict(certificate or {}),
   }
   texts['checksums'] = {
     'model': integrity.checksums(model),
@@ -413,10 +417,21 @@ def kept_steps(workdir: str | os.PathLike) -> list[int]:
 
 def since_log(checkpoints: Manager | None, step: int) -> dict[str, Any]:
   """The sums since the last log that were saved with a step, name → sum; {} if there are none."""
-  if checkpoints is None or not (checkpoints.folder / str(step) / 'since_log').is_dir():
+  return {} if checkpoints is None else text(checkpoints, step, 'since_log')
+
+
+def text(checkpoints: Manager, step: int, name: str) -> dict[str, Any]:
+  """An item of a checkpoint that is plain JSON data; {} if the checkpoint has none.
+
+  Args:
+    checkpoints: the manager.
+    step: step of the checkpoint, which was read before and has the right checksums.
+    name: one of TEXTS.
+  """
+  if not (checkpoints.folder / str(step) / name).is_dir():
     return {}
-  found = checkpoints.restore(step, args=ocp.args.Composite(since_log=ocp.args.JsonRestore()))
-  return found['since_log']
+  found = checkpoints.restore(step, args=ocp.args.Composite(**{name: ocp.args.JsonRestore()}))
+  return found[name]
 
 
 def best_score(checkpoints: Manager) -> float:
@@ -515,11 +530,7 @@ def _read(checkpoints: Manager, step: int, **items) -> Any:
   """Reads the items of a checkpoint and its config, and verifies their checksums."""
   folder = checkpoints.folder / str(step)
   integrity.check_loss(folder)
-  texts = [
-    name
-    for name in ('config', 'since_log', 'checksums')
-    if name == 'config' or (folder / name).is_dir()
-  ]
+  texts = [name for name in TEXTS if name == 'config' or (folder / name).is_dir()]
   found: Any = checkpoints.restore(
     step, args=ocp.args.Composite(**{name: ocp.args.JsonRestore() for name in texts}, **items)
   )

@@ -69,7 +69,11 @@ def copies(folder: pathlib.Path, config: Mapping[str, Any]) -> dict[str, bytes]:
 
 
 def linked(
-  config: dict[str, Any], workdir: str | os.PathLike, *, trust_code: bool = False
+  config: dict[str, Any],
+  workdir: str | os.PathLike,
+  *,
+  trust_code: bool = False,
+  to_train: bool = False,
 ) -> dict[str, Any]:
   """Imports the own code that the config of a run names, if it may be executed.
 
@@ -77,20 +81,22 @@ def linked(
     config: the run's config, as read from a file.
     workdir: the run's folder; for a packed run, its folder in the cache.
     trust_code: whether the copies in the run's folder may be executed.
+    to_train: whether all of the code is imported; otherwise only that of the model, the task and
+      the data.
 
   Returns:
-    A copy of the config in which a `named.Reference` stands for every name in the model, the task
-    and the data; the config itself if there are none.
+    A copy of the config in which a `named.Reference` stands for every name of imported code; the
+    config itself if there is none.
 
   Raises:
     RefusedCodeError: the code has changed, is missing, or may not be executed.
   """
   run = _Run(config, pathlib.Path(workdir), trust_code)
-  found = list(_used(config))
-  if not found:
+  used = named.references if to_train else _used
+  if not list(used(config)):
     return config
   made = {key: named.copied(value) for key, value in config.items()}
-  for section, key, where in _used(made):
+  for section, key, where in used(made):
     if not isinstance(section[key], Reference):
       section[key] = named.remember(run.reference(section[key], where), run.sums)
   return made

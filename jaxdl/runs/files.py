@@ -129,6 +129,25 @@ def weights(workdir: str | os.PathLike) -> list[dict[str, Any]]:
   ]
 
 
+def lines_until(text: str, step: int) -> list[str]:
+  """The complete lines of a journal up to a step, as they were written.
+
+  Args:
+    text: content of `metrics.jsonl` or `weights.jsonl`.
+    step: the last step of the result.
+  """
+  kept = []
+  for line in text.splitlines():
+    try:
+      found = json.loads(line)
+    except (ValueError, RecursionError):
+      continue  # the incomplete last line of a killed run
+    of_step = found.get('step') if isinstance(found, dict) else None
+    if of_step is not None and keys.is_count(of_step) and of_step <= step:
+      kept.append(f'{line}\n')
+  return kept
+
+
 def _lines(file):
   """The lines of a file that are JSON objects with a step."""
   for line in (

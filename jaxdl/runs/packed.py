@@ -31,6 +31,7 @@ TEXTS = ('metrics.jsonl', 'weights.jsonl')  # copied unchanged; they contain onl
 ITEMS = (
   'model',
   'config',
+  'certificate',
   'checksums',
   'metrics',
 )  # of a checkpoint, without 'train', which is only needed to resume

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxdl.devices import parallel
+from jaxdl.devices import shards as sharding
 from jaxdl.step import layer_groups, precision, tasks
 from jaxdl.step.state import Batch, State, Sums, accepted_kwargs
 from jaxdl.step.views import mean_logits
@@ -35,6 +36,8 @@ class Recipe:
       in float32.
     accumulate: number of parts of a batch that are computed one after another; their gradients are
       added.
+    shards: number of shards of a batch, a multiple of the number of devices. They are added in a
+      fixed order, so that the bits do not depend on the number of devices; 1 for no shards.
     frozen: patterns of the names of frozen layers.
   """
 
@@ -45,6 +48,7 @@ class Recipe:
   ema_decay: float | int = 0.0
   compute: str = 'float32'
   accumulate: int = 1
+  shards: int = 1
   frozen: tuple[str, ...] = ()
 
 
@@ -97,11 +101,12 @@ def mean_gradients(state: State, batch: Batch, recipe: Recipe) -> tuple[Any, Sum
     (gradients, a tree like the parameters; sums over the real examples of all devices; updated
     collections).
   """
-  if recipe.accumulate == 1:
-    gradients, sums, updated = _summed_gradients(state, batch, recipe)
+  if recipe.shards > 1:
+    gradients, sums, updated = _gradients_of_shards(state, batch, recipe)
   else:
-    gradients, sums, updated = _accumulated_gradients(state, batch, recipe)
-  gradients, sums = parallel.sum_over_devices((gradients, sums))
+    each = _summed_gradients if recipe.accumulate == 1 else _accumulated_gradients
+    gradients, sums, updated = each(state, batch, recipe)
+    gradients, sums = parallel.sum_over_devices((gradients, sums))
   gradients = jax.tree.map(lambda gradient: gradient / sums['count'], gradients)
   if recipe.penalty:  # once, because all devices have the same parameters
     value, of_penalty = jax.value_and_grad(recipe.penalty)(state.params)
@@ -114,7 +119,7 @@ def _summed_gradients(state, batch, recipe):
   """The gradient of the summed loss of this device's examples, its sums, updated collections."""
   model = recipe.model
   if hasattr(model, 'axis_name'):
-    model = model.clone(axis_name=parallel.AXIS)
+    model = model.clone(axis_name=_axes(recipe))
   apply = precision.compute_in(model.apply, recipe.compute)
   keywords = accepted_kwargs(
     model, train=True, mask=batch['mask'], index=batch['index'], **_streams(batch)
@@ -140,6 +145,35 @@ def _summed_gradients(state, batch, recipe):
 
   gradients, (sums, updated) = jax.grad(summed_loss, has_aux=True)(state.params)
   return gradients, sums, updated
+
+
+def _axes(recipe):
+  """The mapped axes over which batch statistics are summed."""
+  return parallel.AXIS if recipe.shards == 1 else (parallel.AXIS, sharding.SHARDS)
+
+
+def _gradients_of_shards(state, batch, recipe):
+  """As `_summed_gradients`, with the sums over all shards of all devices.
+
+  Without batch statistics, the shards are computed one after another.
+  """
+  shared = {name: batch[name] for name in OF_BATCH if name in batch}
+  examples = {name: values for name, values in batch.items() if name not in shared}
+
+  def of_shard(shard):
+    batch, carry = shard
+    before = dataclasses.replace(state, carry=carry)
+    return _summed_gradients(before, {**shared, **batch}, recipe)
+
+  gradients, sums, updated = sharding.over_shards(
+    of_shard, (examples, state.carry), recipe.shards, in_turn=not state.batch_stats
+  )
+  gradients, sums = sharding.sum_of_shards((gradients, sums))
+  stats = jax.tree.map(lambda values: values[0], updated.get('batch_stats', {}))
+  carry = jax.tree.map(
+    lambda values: values.reshape(-1, *values.shape[2:]), updated.get('carry', {})
+  )
+  return gradients, sums, {'batch_stats': stats, 'carry': carry}
 
 
 def _accumulated_gradients(state, batch, recipe):
@@ -270,6 +304,7 @@ def many_eval_steps(
   split: Any,
   prepare: Callable,
   views: Sequence[Callable] = (),
+  shards: int = 1,
 ) -> Callable:
   """Builds a function that evaluates all batches of a feed.
 
@@ -279,10 +314,11 @@ def many_eval_steps(
     split, prepare: as in `many_train_steps`.
     views: functions of images, the views of test-time augmentation (`views.read`). If there are
       any, the sum 'correct_augmented' counts the correct classes of their mean probabilities.
+    shards: as in Recipe; each shard is evaluated separately.
 
   Returns:
-    A pure function (variables, arrays, feed [S, B, …]) → sums over all real examples, each counted
-    once, to be compiled by `parallel.over_devices`.
+    A pure function (variables, arrays, feed [S, B, …], steps <= S) → sums over all real examples of
+    these steps, each counted once, to be compiled by `parallel.over_devices`.
   """
 
   def augmented(variables, batch):
@@ -294,25 +330,35 @@ def many_eval_steps(
 
     return {'correct_augmented': task(mean_logits(logits, batch, views), batch)['correct']}
 
-  def run(variables, arrays, feed):
-    def one(carried, feed):
+  def run(variables, arrays, feed, steps):
+    def one(position, carried):
       sums, carry = carried
-      fetched = split.fetch(arrays, feed)
+      fetched = split.fetch(arrays, jax.tree.map(lambda values: values[position], feed))
       batch = prepare(fetched, None)
       added, carry = eval_step({**variables, 'carry': carry}, batch, model=model, task=task)
       added = {**added, **augmented(variables, fetched)}
-      return (jax.tree.map(jnp.add, sums, added), carry), None
+      return jax.tree.map(jnp.add, sums, added), carry
 
     sums, carry = _zeros(
       _shapes(variables, arrays, feed, model=model, task=task, split=split, prepare=prepare)
     )
     if views:
       sums['correct_augmented'] = jnp.zeros_like(sums['correct'])
-    zeros = (sums, carry)
-    (sums, _), _ = jax.lax.scan(one, zeros, feed)
-    return parallel.sum_over_devices(sums)
+    sums, _ = jax.lax.fori_loop(0, steps, one, (sums, carry))
+    return sums
 
-  return run
+  def of_all(variables, arrays, feed, steps):
+    if shards == 1:
+      return parallel.sum_over_devices(run(variables, arrays, feed, steps))
+    rows = jax.tree.map(lambda values: jnp.moveaxis(values, 1, 0), feed)  # [B, S, …]
+
+    def of_shard(rows):
+      feed = jax.tree.map(lambda values: jnp.moveaxis(values, 0, 1), rows)
+      return run(variables, arrays, feed, steps)
+
+    return sharding.sum_of_shards(sharding.over_shards(of_shard, rows, shards, in_turn=True))
+
+  return of_all
 
 
 def gradients_of_batch(recipe: Recipe, *, prepare: Callable) -> Callable:

@@ -88,9 +88,9 @@ def evaluation_of(experiments: Sequence[Experiment]) -> Callable[[State], dict[s
   count = len(experiments)
   mesh, split = parallel.members_mesh(count), split_feeds(count)
 
-  def over(run):
+  def over(run, *, scalars):
     return parallel.over_members(
-      lambda number, variables, arrays, feed: run(variables, arrays, feed), mesh
+      lambda number, variables, *further: run(variables, *further), mesh, scalars=scalars
     )
 
   def split_feed(feed, steps):  # all members have the same examples

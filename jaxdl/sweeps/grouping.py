@@ -20,8 +20,8 @@ def grouped(found: Sequence[Member], *, together: str) -> list[list[Member]]:
   The members of a group may differ in the seed, the learning rate, the strength of the L2 penalty
   and the dropout rates, if these are not 0. Any other difference, such as a layer or a batch size,
   needs a separate program. Members are trained one after another if they read photographs, depend
-  on the validation loss or write a trace. All members of one seed are built here, so that errors
-  are raised before the first run.
+  on the validation loss, write a trace or compute shards. All members of one seed are built here,
+  so that errors are raised before the first run.
 
   Args:
     found: the members.
@@ -51,7 +51,8 @@ def grouped(found: Sequence[Member], *, together: str) -> list[list[Member]]:
 def _can_share(experiment):
   """Whether an experiment can share a program with others."""
   is_resident = experiment.data.splits['train'].capacity is None
-  return experiment.observe is None and not experiment.profile and is_resident
+  is_plain = experiment.observe is None and not experiment.profile
+  return is_plain and experiment.recipe.shards == 1 and is_resident
 
 
 def _count_shared(count, together):

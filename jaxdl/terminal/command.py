@@ -295,14 +295,14 @@ def open_page(file: pathlib.Path) -> None:
 
 
 def check_folder(folder: str | os.PathLike) -> None:
-  """Checks that a path is a folder or a packed run.
+  """Checks that a path is a folder or a packed run; an address is not looked up.
 
   Raises:
     NotADirectoryError: the path is another file.
     FileNotFoundError: the folder does not exist. The message suggests the closest name.
   """
   place = pathlib.Path(folder)
-  if paths.is_packed(place):
+  if paths.is_address(folder) or paths.is_packed(place):
     return
   if place.is_file():
     raise NotADirectoryError(f'{folder} is a file: give the folder of a run, or a .zip of one')
@@ -351,8 +351,8 @@ def output_file(
 
 def _check_run(folder):
   place = pathlib.Path(folder)
-  check_folder(place)
-  if paths.is_packed(place) or (place / 'config.json').exists():
+  check_folder(folder)
+  if paths.is_address(folder) or paths.is_packed(place) or (place / 'config.json').exists():
     return
   inside = [file for below in ('*', '*/*') for file in sorted(place.glob(f'{below}/config.json'))]
   if inside:
@@ -410,9 +410,8 @@ def run(
     130 after a Ctrl-C that main did not handle, or 141 if the output pipe is closed.
   """
   start.end()
-  _quiet()
+  prepare_libraries()
   _print_any_text()
-  _keep_compiled_programs()
   with screen.escaped():
     return _run(main, arguments, less_memory)
 
@@ -435,7 +434,7 @@ def _run(main, arguments, less_memory):
       line = f'{text!a} cannot be written as {error.encoding}: rename the file or folder'
     line = line or ' '.join(of_arguments.as_flags(error).splitlines()) or type(error).__name__
     # file names may be invalid text, or control the terminal
-    line = screen.printable(line.encode(errors='backslashreplace').decode())
+    line = screen.printable(paths.with_addresses(line).encode(errors='backslashreplace').decode())
     print(f'jaxdl: {line}', file=sys.stderr)
     return 1
   except SystemExit:  # after --help
@@ -480,6 +479,12 @@ def _has_backend():
   except (RuntimeError, AssertionError):
     return False
   return True
+
+
+def prepare_libraries() -> None:
+  """Silences the log messages of libraries; keeps compiled programs in the user's cache folder."""
+  _quiet()
+  _keep_compiled_programs()
 
 
 def _quiet():

@@ -17,6 +17,7 @@ from jaxdl.config import binding, checks, memory, named, reading
 from jaxdl.data import image_folder, loading, mixing
 from jaxdl.data.dataset import LARGEST, Data, check_sizes
 from jaxdl.devices import parallel
+from jaxdl.devices import shards as sharding
 from jaxdl.models import table
 from jaxdl.runs import folder
 from jaxdl.runs import format as formats
@@ -61,6 +62,8 @@ class Config:
     ema_decay: decay of the moving average of the parameters, from 0 to below 1; 0 for no average.
     start_from: folder or packed run whose parameters the run starts with; None to draw them.
     accumulate: number of parts of a batch that are computed one after another.
+    shards: number of shards of a batch, a power of 2, with which the bits do not depend on the
+      number of devices; 1 for none.
     test_augment: views of the test images, whose mean probabilities give an accuracy of its own.
     reported: published metrics with which the run is compared, and their 'source'.
     cpu_devices: number of virtual devices into which a CPU is split; applied before JAX starts.
@@ -89,6 +92,7 @@ class Config:
   ema_decay: float = 0.0
   start_from: str | None = None
   accumulate: int = 1
+  shards: int = 1
   test_augment: tuple[str, ...] = ()
   reported: dict[str, Any] | None = None
   cpu_devices: int = 1
@@ -97,8 +101,17 @@ class Config:
   @classmethod
   def from_resolved(cls, config: dict[str, Any]) -> 'Config':
     """The keys of an Experiment's config, without those that `build` added."""
-    names = [field.name for field in dataclasses.fields(cls)]
-    return cls(**{name: config[name] for name in names if name in config})
+    return cls(**keys_of(config))
+
+
+def keys_of(config: dict[str, Any]) -> dict[str, Any]:
+  """The keys of an Experiment's config from which it can be built again.
+
+  Args:
+    config: the resolved config, which also has the keys that `build` adds, such as 'dataset'.
+  """
+  names = [field.name for field in dataclasses.fields(Config)]
+  return {name: config[name] for name in names if name in config}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -246,6 +259,14 @@ def build(
     has_targets=bool(data.targets),
   )
   _check_memory(rows, data, sizes)
+  shapes = starting.shapes(trained.model, data.inputs)
+  sharding.check(
+    keys.shards,
+    sizes['batch_size'],
+    accumulate=keys.accumulate,
+    has_statistics=any(path[0] == 'batch_stats' for path in shapes),
+    own_code=bool(named.record(given)),
+  )
   whitening.layers_of(trained.model, data)  # raises ValueError
   further = tasks.further_metrics(task, keys.metrics, len(data.classes))
   outputs = jax.ShapeDtypeStruct((data.inputs.shape[0], *output), jnp.float32)
@@ -388,7 +409,8 @@ def _load(keys, given):
   check_sizes(**sizes)
   checks.check_integer(keys.accumulate, 'config.accumulate', 1, LARGEST)
   parallel.check_batch_size(sizes['batch_size'], 'config.data.batch_size', _parts_of_batch(keys))
-  padded = parallel.pad_to_devices(sizes['evaluation_batch_size'])
+  sharding.check_number(keys.shards)
+  padded = parallel.pad_to_devices(sizes['evaluation_batch_size'], keys.shards)
   return load(evaluation_batch_size=padded), sizes
 
 
@@ -448,6 +470,7 @@ def recipe(config: Config, *, steps: int, epoch: int) -> Recipe:
     compute=config.precision,
     penalty=penalty,
     accumulate=config.accumulate,
+    shards=config.shards,
     frozen=optimizers.frozen_layers(config.optimizer),
   )
 

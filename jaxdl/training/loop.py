@@ -14,7 +14,7 @@ import numpy as np
 from jaxdl.devices import parallel, processes
 from jaxdl.monitoring import writers
 from jaxdl.monitoring.side_outputs import SideOutputs
-from jaxdl.runs import checkpoint, folder, record, summary
+from jaxdl.runs import certificate, checkpoint, folder, record, summary
 from jaxdl.step import plateau, tasks
 from jaxdl.terminal import output, progress
 from jaxdl.terminal.signals import stop_signals
@@ -68,11 +68,11 @@ class Session:
     writers: its Writers.
     callbacks: functions that are called while it trains.
     outputs: turns exceptions of the callbacks into warnings.
-    is_alone: whether it is the only run of its program.
+    together: number of runs of its program.
     best: best score of the watched metric so far (`step.watch`); by default, the lowest validation
       loss.
-    unsaved: (State with the best score, that score, sums since the last log) until it is saved;
-      otherwise None.
+    unsaved: (State with the best score, that score, sums since the last log, certificate) until it
+      is saved; otherwise None.
     fault: why the run no longer trains; None while it trains.
   """
 
@@ -82,10 +82,15 @@ class Session:
   writers: writers.Writers
   callbacks: Callbacks
   outputs: SideOutputs
-  is_alone: bool
+  together: int
   best: float
   unsaved: tuple | None = None
   fault: str | None = None
+
+  @property
+  def is_alone(self) -> bool:
+    """Whether it is the only run of its program."""
+    return self.together == 1
 
   def attempt(self, when: str, function: Callable, *arguments: Any) -> None:
     """Calls one of the callbacks.
@@ -211,7 +216,7 @@ def train_runs(
       )
     with contextlib.ExitStack() as files:
       sessions = [
-        _session(files, experiment, workdir, manager, given, first, is_alone=len(experiments) == 1)
+        _session(files, experiment, workdir, manager, given, first, together=len(experiments))
         for experiment, workdir, manager, given in zip(
           experiments, workdirs, managers, callbacks, strict=True
         )
@@ -248,8 +253,8 @@ def _check_group(experiments):
   if len(experiments) == 1:
     return
   for experiment in experiments:
-    for key in ('plateau', 'early_stopping', 'profile'):
-      if experiment.config.get(key) is not None:
+    for key in ('plateau', 'early_stopping', 'profile', 'shards'):
+      if experiment.config.get(key) not in (None, 1):
         raise ValueError(
           f'config.{key} is set, so {experiment.name} cannot be trained together with other runs: '
           'train it separately'
@@ -279,7 +284,7 @@ def _first_state(experiment, manager, drawn, *, start_over):
   return experiment.with_variables(drawn, experiment.start().over(drawn.variables()))
 
 
-def _session(stack, experiment, workdir, manager, callbacks, first_step, *, is_alone):
+def _session(stack, experiment, workdir, manager, callbacks, first_step, *, together):
   """The Session of a run, with writers that close with the stack."""
   opened = writers.SILENT
   if processes.is_first():
@@ -289,7 +294,7 @@ def _session(stack, experiment, workdir, manager, callbacks, first_step, *, is_a
     lambda: np.float64(checkpoint.best_score(manager)), like=np.float64(0)
   )
   outputs = SideOutputs(patience=10)  # a callback has several outputs, each with its own limit
-  return Session(experiment, workdir, manager, opened, callbacks, outputs, is_alone, float(best))
+  return Session(experiment, workdir, manager, opened, callbacks, outputs, together, float(best))
 
 
 def _say_start(screen, sessions, first, finished):
@@ -540,6 +545,7 @@ def _keep(session, current, step, score, since_log, screen, *, due):
   if not improved and not due:
     return
   state = current()
+  record_of_origin = certificate.of_session(session.writers.journal(), session.together)
   with _fault_of(session, screen):
     divergence.check_parameters(state.params, step, session.checkpoints)
   if session.fault:
@@ -553,11 +559,12 @@ def _keep(session, current, step, score, since_log, screen, *, due):
       screen.say(f'  {watch.words} {before}{watch.figure(score):.6g}')
     session.best = score
     if not due:  # a copy, because the next state reuses the memory of this one
-      session.unsaved = (jax.tree.map(np.array, jax.device_get(state)), score, since_log)
+      copied = jax.tree.map(np.array, jax.device_get(state))
+      session.unsaved = (copied, score, since_log, record_of_origin)
       return
     session.unsaved = None
   _save_unsaved(session)
-  _save(session, state, score, since_log)
+  _save(session, state, score, since_log, record_of_origin)
 
 
 def _save_unsaved(session):
@@ -567,13 +574,14 @@ def _save_unsaved(session):
     session.unsaved = None
 
 
-def _save(session, state, score, since_log):
+def _save(session, state, score, since_log, record_of_origin):
   checkpoint.save(
     session.checkpoints,
     state,
     session.experiment.config,
     score=score,
     since_log=since_log,
+    certificate=record_of_origin,
   )
 
 

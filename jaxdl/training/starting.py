@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Shaped
 
+from jaxdl import stores
 from jaxdl.runs import integrity, packed
 
 Path = tuple[str, ...]  # ('params', 'conv1', 'kernel')
@@ -80,7 +81,7 @@ def read(place: str | os.PathLike, wanted: dict[Path, tuple[int, ...]]) -> Start
   """Reads the parameters of a run's best checkpoint.
 
   Args:
-    place: the run's folder, or the file of a packed run.
+    place: the run's folder, its address in an object store, or the file of a packed run.
     wanted: path → shape of the parameters of the run that starts.
 
   Returns:
@@ -92,8 +93,9 @@ def read(place: str | os.PathLike, wanted: dict[Path, tuple[int, ...]]) -> Start
   """
   from jaxdl.runs import checkpoint  # importing orbax takes seconds
 
+  copy = stores.fetched(place)
   try:
-    step, _, variables, _ = checkpoint.load_step(place, 'best')
+    step, _, variables, _ = checkpoint.load_step(copy, 'best')
   except FileNotFoundError as error:
     raise FileNotFoundError(f'config.start_from: {error}') from error
   given = {path: np.asarray(leaf) for path, leaf in _leaves(variables).items()}
@@ -111,7 +113,7 @@ def read(place: str | os.PathLike, wanted: dict[Path, tuple[int, ...]]) -> Start
       'a run of a similar network'
     )
   left += [f'{name} of {place} is not used' for name in there if name not in layers]
-  folder = packed.opened(place) / 'checkpoints' / str(step) / 'model'
+  folder = packed.opened(copy) / 'checkpoints' / str(step) / 'model'
   origin = {'start_from': str(place), 'step': step, 'sha256': integrity.of_folder(folder)}
   fitting = len(_by_layer({path: leaf.shape for path, leaf in found.items()}))
   first = f'starting from step {step:,} of {place}: {fitting} of {len(layers)} layers with weights'

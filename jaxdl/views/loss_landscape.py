@@ -8,6 +8,7 @@ import optax
 
 from jaxdl import figures
 from jaxdl.analysis import batches, loss_landscape
+from jaxdl.config import paths
 from jaxdl.views import other_runs
 from jaxdl.views.subject import Subject
 from jaxdl.views.view import Choice, Display, Result, View
@@ -26,11 +27,11 @@ def line(subject: Subject, choice: Choice) -> Iterator[Result]:
   for folder in choice.against:
     other = other_runs.read(subject, folder, choice.step)
     values = loss_landscape.along_line(loss, subject.variables, other.variables, positions)
-    found[str(folder)] = values
+    found[paths.shown(folder)] = values
     straight = np.linspace(values[0, 0], values[-1, 0], POINTS)
     facts.append(
       {
-        'against': str(folder),
+        'against': paths.shown(folder),
         'barrier': float((values[:, 0] - straight).max()),
         'loss': values[:, 0],
         'accuracy': values[:, 1],

@@ -8,6 +8,7 @@ import numpy as np
 from flax import traverse_util
 
 from jaxdl import analysis, figures
+from jaxdl.config import paths
 from jaxdl.runs import checkpoint, files, packed
 from jaxdl.views.subject import Subject
 from jaxdl.views.view import (
@@ -100,7 +101,7 @@ def weights(subject: Subject, choice: Choice) -> Iterator[Result]:
     figure,
     arrays,
     {
-      'runs': folders,
+      'runs': [paths.shown(folder) for folder in folders],
       'tensors': {
         name: {
           'runs': list(tensor.counts),

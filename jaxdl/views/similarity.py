@@ -6,6 +6,7 @@ import numpy as np
 
 from jaxdl import figures
 from jaxdl.analysis import layer_features, similarity
+from jaxdl.config import paths
 from jaxdl.runs import checkpoint
 from jaxdl.views import other_runs
 from jaxdl.views.subject import Subject
@@ -54,7 +55,7 @@ def between_runs(subject: Subject, choice: Choice) -> Iterator[Result]:
     facts = {
       'split': subject.split,
       'examples': count,
-      'against': str(folder),
+      'against': paths.shown(folder),
       'layers': list(own),
       'other_layers': list(kernels),
       'same_layer': {

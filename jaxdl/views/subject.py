@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxdl.config import paths
 from jaxdl.config.arguments import about
 from jaxdl.data import image_folder, loading, stand_ins
 from jaxdl.data.dataset import Data
@@ -292,8 +293,6 @@ def data_of_run(
   if config['data']['name'] in OWN:
     return _own_file(workdir, config, folder)
   section, kept = _where(config, data_dir, folder), config['dataset']
-  if section['name'] == 'huggingface' and (folder or kept.get('folder')):
-    section.update(folder=str(folder or kept['folder']), dataset=None)
   photographs = section['name'] == 'image_folder'
   fix = 'give the folder that has it prepared, data_dir=DIR'
   if photographs:
@@ -301,7 +300,7 @@ def data_of_run(
       'give the folder of the photographs, folder=DIR, or that of the prepared copy, data_dir=DIR'
     )
   reads_folder = section.get('source') == 'folder'
-  if reads_folder and not pathlib.Path(section['folder']).expanduser().is_dir():
+  if reads_folder and not _is_there(section['folder']):
     error = FileNotFoundError(
       f'the photographs of {workdir} are not in {section["folder"]}: {fix}; or use only analyses '
       'that need none, such as only=weights'
@@ -320,6 +319,33 @@ def data_of_run(
     )
     raise about(error, 'folder', 'data_dir')
   return _same_examples(workdir, kept, data, fix)
+
+
+def data_section(
+  workdir: str | pathlib.Path,
+  config: Mapping[str, Any],
+  *,
+  data_dir: str | pathlib.Path | None = None,
+  folder: str | pathlib.Path | None = None,
+) -> dict[str, Any]:
+  """The data section of a run's config, with the location from which the run read its data.
+
+  Args:
+    workdir, config, data_dir, folder: as in `data_of_run`.
+
+  Raises:
+    ValueError: a location that does not apply to the data of the run.
+    FileNotFoundError: the data were given in Python and are not stored.
+  """
+  _check_flags(workdir, config, data_dir, folder)
+  if config['data']['name'] in OWN:
+    return _own_section(workdir, config, folder)
+  return _where(config, data_dir, folder)
+
+
+def _is_there(folder):
+  """Whether a folder exists; an address is looked up when it is read."""
+  return paths.is_address(folder) or pathlib.Path(folder).expanduser().is_dir()
 
 
 def _load(config, section):
@@ -346,6 +372,19 @@ def _same_examples(workdir, kept, data, fix):
 
 def _own_file(workdir, config, folder):
   """The Data of a run on own arrays, a table or a text, from their file."""
+  section = _own_section(workdir, config, folder)
+  what, file = OWN[section['name']], section['file']
+  fix = f'give the file of the {what}, folder=FILE'
+  try:
+    data = _load(config, section)
+  except FileNotFoundError as error:
+    message = f'the data of {workdir} ({what}) are not in {file}: {fix}; or only=weights'
+    raise about(FileNotFoundError(message), 'folder', 'only') from error
+  return _same_examples(workdir, config['dataset'], data, fix)
+
+
+def _own_section(workdir, config, folder):
+  """The data section of a run on own arrays, a table or a text, with their file."""
   section, kept = dict(config['data']), config['dataset']
   what = OWN[section['name']]
   file = section['file'] = folder or kept.get('file') or section.get('file')
@@ -359,13 +398,7 @@ def _own_file(workdir, config, folder):
       f'jaxdl.load(run).{method}'
     )
     raise about(error, 'folder', 'only')
-  fix = f'give the file of the {what}, folder=FILE'
-  try:
-    data = _load(config, section)
-  except FileNotFoundError as error:
-    message = f'the data of {workdir} ({what}) are not in {file}: {fix}; or only=weights'
-    raise about(FileNotFoundError(message), 'folder', 'only') from error
-  return _same_examples(workdir, kept, data, fix)
+  return section
 
 
 def _where(config, data_dir, folder):
@@ -382,7 +415,7 @@ def _where(config, data_dir, folder):
   recorded = kept.get('data_dir')
   if data_dir is not None:
     section['data_dir'] = data_dir
-  elif recorded is not None and pathlib.Path(recorded).is_dir():
+  elif recorded is not None and _is_there(recorded):
     section['data_dir'] = recorded
   if kept.get('division'):
     section['splits'] = kept['division']
@@ -392,9 +425,17 @@ def _where(config, data_dir, folder):
     name = kept.get('copy') or section.get('copy')
     section['copy'] = name or copies.copy_name(kept.get('folder') or section['folder'])
     section['folder'] = None
+  if section['name'] == 'huggingface' and (folder or kept.get('folder')):
+    section.update(folder=str(folder or kept['folder']), dataset=None)
+  return _with_class_names(section, config)
+
+
+def _with_class_names(section, config):
+  """A data section with the class names that versions before format 2 chose by default."""
   named = 'class_names' in section or format.number(config) > 1
-  if photographs and not named and list(kept['classes']) == list(image_folder.FOOD11):
-    section['class_names'] = 'food11'  # versions before format 2 named these classes by default
+  are_food = list(config['dataset']['classes']) == list(image_folder.FOOD11)
+  if section['name'] == 'image_folder' and not named and are_food:
+    section['class_names'] = 'food11'
   return section
 
 

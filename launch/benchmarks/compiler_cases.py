@@ -113,7 +113,7 @@ def of_config(name: str, size: str) -> Callable:
     Function (change of the variables) → name → array: the State after a step and its sums, the sums
     of an evaluation, and the outputs for some examples, also those of the NumPy reference.
   """
-  built = _build(name, size)
+  built = build(name, size)
   split = built.data.splits['validation']
   arrays = parallel.replicate(split.arrays)
   feed = parallel.split_feed(split.feed(0, split.batches), split.batches)
@@ -128,13 +128,16 @@ def of_config(name: str, size: str) -> Callable:
       task=built.evaluation_task,
       split=split,
       prepare=built.data.prepare,
-    )
+    ),
+    scalars=1,
   )
   trained = built.data.splits['train']
 
   def compute(change):
     variables = change(drawn.variables())
-    found = _leaves(evaluate(parallel.replicate(variables), arrays, feed), 'evaluation')
+    found = _leaves(
+      evaluate(parallel.replicate(variables), arrays, feed, np.int32(split.batches)), 'evaluation'
+    )
     outputs = np.asarray(apply(variables, batch['inputs']))
     params = variables['params']
     start = dataclasses.replace(drawn, params=params, average=params if drawn.average else {})
@@ -172,15 +175,21 @@ def _leaves(tree, name):
   }
 
 
-def _build(name, size):
-  """The Experiment of a config on random examples; the last batches are partly padding."""
+def build(name: str, size: str, **changes: Any) -> experiment.Experiment:
+  """The Experiment of a config on random examples; the last batches are partly padding.
+
+  Args:
+    name: name of a config, or 'dense'.
+    size: examples of a batch; of a text streams, or streams x characters.
+    **changes: other keys of the config.
+  """
   batch, _, length = size.partition('x')
   batch = int(batch)
   draw = np.random.default_rng(0)
   if name == 'dense':
     count = batch + batch // 2 + 2
     part = draw.normal(size=(count, 7)).astype(np.float32), np.arange(count) % 3
-    config = {**DENSE, 'data': {**DENSE['data'], 'batch_size': batch}}
+    config = {**DENSE, **changes, 'data': {**DENSE['data'], 'batch_size': batch}}
     config['data']['evaluation_batch_size'] = batch
     return experiment.build(config, name, data=dict.fromkeys(SPLITS, part))
   config = to_dict(read_file(CONFIGS / f'{name}.py'))
@@ -201,9 +210,8 @@ def _build(name, size):
     load, read = images.load, functools.partial(_images, classes, batch + batch // 2 + 1, shape)
   read.__name__ = RANDOM
   DATA_SETS[RANDOM] = functools.partial(load, read)
-  config['cpu_devices'] = 1
   config.pop('reported', None)
-  return experiment.build(config, name)
+  return experiment.build({**config, 'cpu_devices': 1, **changes}, name)
 
 
 def _images(classes, count, shape, *, source, data_dir):

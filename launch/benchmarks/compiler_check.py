@@ -117,7 +117,8 @@ def compile_config(name: str, folder: str | None) -> None:
         split=split,
         prepare=built.data.prepare,
       )
-      parallel.over_devices(run).lower(state.variables(), arrays, feed).compile()
+      call = parallel.over_devices(run, scalars=1)
+      call.lower(state.variables(), arrays, feed, np.int32(count)).compile()
 
 
 def main(arguments: list[str]) -> int:

@@ -83,7 +83,7 @@ def compute(cases: Sequence[str], folder: pathlib.Path, fusions: str) -> None:
 
       arrays = compiler_cases.arrays_of(case, folder.parent / 'networks', fusions == 'off')
     file = file_of(case, folder)
-    np.savez(file.with_suffix('.part.npz'), **_as_numbered(arrays))
+    np.savez(file.with_suffix('.part.npz'), **as_numbered(arrays))
     file.with_suffix('.part.npz').rename(file)  # complete, or absent
 
 
@@ -92,7 +92,7 @@ def file_of(case: str, folder: pathlib.Path) -> pathlib.Path:
   return folder / f'{re.sub("[^a-z0-9_]+", "-", case)}.npz'
 
 
-def _as_numbered(arrays):
+def as_numbered(arrays: Arrays) -> dict[str, np.ndarray]:
   """Arrays for an .npz, whose names cannot hold every character."""
   names = np.array(json.dumps(list(arrays)))
   return {'names': names, **{str(place): array for place, array in enumerate(arrays.values())}}

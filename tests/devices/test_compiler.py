@@ -63,7 +63,7 @@ def test_compiler_is_correct_after_importing_jaxdl(code):
 def test_compiler_flag_is_set_only_for_affected_versions(version, affected, monkeypatch):
   assert compiler.is_affected(version) is affected
   monkeypatch.setattr(compiler.importlib.metadata, 'version', lambda name: version)
-  monkeypatch.setattr(compiler, '_backend_started', lambda: False)
+  monkeypatch.setattr(compiler, 'backend_started', lambda: False)
   monkeypatch.delenv('XLA_FLAGS', raising=False)
   compiler.set_flags()
   assert os.environ.get('XLA_FLAGS') == (compiler.SAFE if affected else None)
@@ -80,7 +80,7 @@ def test_compiler_flag_is_set_only_for_affected_versions(version, affected, monk
 )
 def test_compiler_keeps_user_flags(before, after, monkeypatch):
   monkeypatch.setattr(compiler.importlib.metadata, 'version', lambda name: '0.10.2')
-  monkeypatch.setattr(compiler, '_backend_started', lambda: False)
+  monkeypatch.setattr(compiler, 'backend_started', lambda: False)
   monkeypatch.setenv('XLA_FLAGS', before)
   compiler.set_flags()
   assert os.environ['XLA_FLAGS'] == after
@@ -101,4 +101,4 @@ def test_compiler_warns_once_if_jax_has_started(monkeypatch):
   assert warnings == int(affected), child.stderr
   assert child.returncode == 0
   monkeypatch.setitem(sys.modules, 'jax._src.xla_bridge', None)  # jax is not imported
-  assert not compiler._backend_started()
+  assert not compiler.backend_started()

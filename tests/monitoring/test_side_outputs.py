@@ -279,7 +279,7 @@ def test_failed_journal_ends_training(small, monkeypatch, tmp_path):
     raise FULL
 
   silent = dict.fromkeys(
-    ['weights', 'images', 'histograms', 'texts', 'graph', 'hyperparameters', 'final'],
+    ['journal', 'weights', 'images', 'histograms', 'texts', 'graph', 'hyperparameters', 'final'],
     lambda *anything: None,
   )
   broken = writers.Writers(scalars=only_journal, record=False, board=False, **silent)

@@ -232,7 +232,7 @@ def test_evaluation_adds_all_batches_and_continues_streams():
   run = steps.many_eval_steps(
     model=Total(), task=squares, split=Rows(), prepare=lambda batch, key: batch
   )
-  sums = over_steps(run, {'params': {'weight': jnp.float32(1)}}, arrays, feed)
+  sums = over_steps(run, {'params': {'weight': jnp.float32(1)}}, arrays, feed, 3)
   assert float(sums['loss']) == 1 + 4 + 16 + 36 + 81
   assert float(sums['count']) == 5
 

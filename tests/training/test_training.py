@@ -230,10 +230,9 @@ def test_evaluation_counts_every_example_once(small):
   run = steps.many_eval_steps(
     model=built.recipe.model, task=built.evaluation_task, split=split, prepare=built.data.prepare
   )
-  call = parallel.over_devices(run)
-  sums = call(
-    variables, split.arrays, parallel.split_feed(split.feed(0, split.batches), split.batches)
-  )
+  call = parallel.over_devices(run, scalars=1)
+  feed = parallel.split_feed(split.feed(0, split.batches), split.batches)
+  sums = call(variables, split.arrays, feed, np.int32(split.batches))
   logits = built.recipe.model.apply(variables, split.arrays['image'][..., 0] / np.float32(255))
   loss = -jax.nn.log_softmax(logits)[np.arange(50), split.arrays['label']]
   assert int(sums['count']) == 50

@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from jaxdl import stores
+
 FILE = 'photographs.json'  # in a prepared copy, next to its records
 READ = 1 << 28  # most bytes of the photographs of a split that are read for its checksum
 
@@ -30,19 +32,26 @@ class Entry:
   checksum: str = ''
 
 
-def of_files(files: Iterable[tuple[Path, int]], root: Path) -> list[Entry]:
+def of_files(
+  files: Iterable[tuple[Path, int]], root: Path, remote: stores.Folder | None = None
+) -> list[Entry]:
   """The entries of files below a folder; no file is opened (13 µs a file).
 
   Args:
     files: (path, label) of each.
     root: the folder.
+    remote: the folder in an object store that `root` stands for, or None.
   """
   entries = []
   for path, label in files:
-    found = path.stat()
-    # A program may set the first time to an earlier one, but not the second.
-    modified = max(found.st_mtime_ns, found.st_ctime_ns)
-    entries.append(Entry(path.relative_to(root).as_posix(), label, found.st_size, modified))
+    if remote is None:
+      found = path.stat()
+      # A program may set the first time to an earlier one, but not the second.
+      size, modified = found.st_size, max(found.st_mtime_ns, found.st_ctime_ns)
+    else:
+      there = remote.about(path)
+      size, modified = there.size, int((there.modified or 0) * 1e9)
+    entries.append(Entry(path.relative_to(root).as_posix(), label, size, modified))
   return entries
 
 
@@ -54,18 +63,23 @@ def checksum(entries: Iterable[Entry]) -> str:
   return digest.hexdigest()
 
 
-def checksum_of_bytes(entries: Sequence[Entry], root: Path | None) -> str | None:
+def checksum_of_bytes(
+  entries: Sequence[Entry], root: Path | None, remote: stores.Folder | None = None
+) -> str | None:
   """sha256 over the bytes of photographs in order, of a folder or of its copy.
 
   Args:
     entries: the photographs.
     root: their folder; None if the entries have checksums.
+    remote: the folder in an object store that `root` stands for, or None.
 
   Returns:
     The checksum; None if the photographs have more than READ bytes, or one cannot be read.
   """
   if sum(entry.size for entry in entries) > READ:
     return None
+  if remote is not None:
+    remote.fetch(entry.name for entry in entries)
   digest = hashlib.sha256()
   for entry in entries:
     known = entry.checksum
@@ -73,7 +87,9 @@ def checksum_of_bytes(entries: Sequence[Entry], root: Path | None) -> str | None
       if root is None:
         return None
       try:
-        known = hashlib.sha256((root / entry.name).read_bytes()).hexdigest()
+        path = root / entry.name
+        content = path.read_bytes() if remote is None else remote.read(path)
+        known = hashlib.sha256(content).hexdigest()
       except OSError:  # decoding it names the file
         return None
     digest.update(known.encode())

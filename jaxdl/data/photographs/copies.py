@@ -9,6 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from jaxdl import stores
 from jaxdl.data import licences, tfds_arrays
 from jaxdl.data.photographs import contents, folders
 
@@ -42,9 +43,13 @@ def new_name(folder: str | PathLike[str], root: Path) -> str:
   return f'{name}_{contents.key(entries_of(mixed(path), path))}'
 
 
-def entries_of(found: folders.Folder, root: Path) -> dict[str, list[contents.Entry]]:
-  """Split name → entries of the photographs below a folder."""
-  return {split: contents.of_files(examples, root) for split, examples in found.splits.items()}
+def entries_of(
+  found: folders.Folder, root: Path, remote: stores.Folder | None = None
+) -> dict[str, list[contents.Entry]]:
+  """Split name → entries of the photographs below a folder; `remote` as in `folders.find`."""
+  return {
+    split: contents.of_files(examples, root, remote) for split, examples in found.splits.items()
+  }
 
 
 def versions_of(root: Path, name: str) -> list[Path]:
@@ -101,12 +106,14 @@ def matching(
   return None, fault
 
 
-def mixed(folder: Path, *, follow_links: bool = False) -> folders.Folder:
+def mixed(
+  folder: Path, *, follow_links: bool = False, remote: stores.Folder | None = None
+) -> folders.Folder:
   """`folders.find`, with the photographs in a fixed order that spreads each class over its split.
 
   The photographs of a class are in the order of the hash of their names.
   """
-  found = folders.find(folder, follow_links=follow_links)
+  found = folders.find(folder, follow_links=follow_links, remote=remote)
 
   def hashed(example: folders.Example) -> bytes:
     return hashlib.sha256(os.fsencode(example[0].relative_to(folder).as_posix())).digest()

@@ -195,8 +195,20 @@ def is_photograph(path: Path) -> bool:
     return False
   try:
     with path.open('rb') as file:
-      # TGA has no fixed first bytes, so that other files may look like it.
-      return _opened(file).format != 'TGA'
+      return _is_opened(file)
+  except OSError:
+    return False
+
+
+def begins_as_photograph(content: bytes) -> bool:
+  """Whether the content of a file begins as an image does; nothing is decoded."""
+  return _is_opened(io.BytesIO(content))
+
+
+def _is_opened(file):
+  try:
+    # TGA has no fixed first bytes, so that other files may look like it.
+    return _opened(file).format != 'TGA'
   except Exception:  # decoders raise exceptions of many types
     return False
 

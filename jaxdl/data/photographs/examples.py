@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from jaxdl import stores
 from jaxdl.data import slicing
 
 Encoded = tuple[bytes, int, str]  # content of a file, its label, its name for messages
@@ -21,15 +22,23 @@ class PhotographSource(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Files:
-  """Random access to files: position → (bytes, label, path)."""
+  """Random access to files: position → (bytes, label, path).
+
+  Attributes:
+    files: (path, label) of each.
+    remote: the folder in an object store in which they are; None for files on this machine.
+  """
 
   files: list[tuple[Path, int]]
+  remote: stores.Folder | None = None
 
   def __len__(self) -> int:
     return len(self.files)
 
   def __getitem__(self, position: int) -> Encoded:
     path, label = self.files[position]
+    if self.remote is not None:
+      return self.remote.read(path), label, self.remote.shown(path)
     return path.read_bytes(), label, str(path)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path, PurePath
 
+from jaxdl import stores
 from jaxdl.config.paths import is_utf8
 from jaxdl.data import names
 from jaxdl.data.photographs import decode
@@ -72,7 +73,9 @@ def _reasons(left_out: Mapping[str, list[str]]) -> str:
   return '; '.join(reasons)
 
 
-def find(folder: str | PathLike[str], *, follow_links: bool = False) -> Folder:
+def find(
+  folder: str | PathLike[str], *, follow_links: bool = False, remote: stores.Folder | None = None
+) -> Folder:
   """Finds the photographs below a folder.
 
   The folder has one of three layouts: `<split>/<class>/*.jpg`; `<class>/*.jpg`, where all are
@@ -83,6 +86,7 @@ def find(folder: str | PathLike[str], *, follow_links: bool = False) -> Folder:
     folder: path of the folder.
     follow_links: whether links may lead out of the folder. Links inside the folder are always
       followed. Folders in a class folder are left out, so that a loop of links is never followed.
+    remote: the folder in an object store whose root is `folder`; None for a folder on this machine.
 
   Returns:
     Folder.
@@ -93,11 +97,13 @@ def find(folder: str | PathLike[str], *, follow_links: bool = False) -> Folder:
       link leads nowhere, or out of the folder without `follow_links`.
   """
   folder = Path(folder).expanduser()
-  if not folder.is_dir():
+  if remote is None and not folder.is_dir():
     raise FileNotFoundError(
       f'{folder} {missing(folder)}: give the folder that holds train/<class>/*.jpg'
     )
   search = _Search(folder, follow_links=follow_links)
+  if remote is not None:
+    search = _RemoteSearch(remote)
   entries = search.entries(folder)
   below = {name: path for name, path, is_folder in entries if is_folder}
   if any(name.lower() in SPLITS for name in below):
@@ -207,11 +213,15 @@ class _Search:
     for name, path, is_folder in entries:
       if is_folder:
         self.leave_out(path, 'folders inside a class folder')
-      elif PurePath(name).suffix.lower() in SUFFIXES or decode.is_photograph(path):
+      elif PurePath(name).suffix.lower() in SUFFIXES or self.is_photograph(path):
         found.append(path)
       else:
         self.leave_out(path, 'not an image')
     return found
+
+  def is_photograph(self, path: Path) -> bool:
+    """Whether a file with an unknown ending is a photograph."""
+    return decode.is_photograph(path)
 
   def leave_out_files(self, entries: Listing, reason: str) -> None:
     """Records the files among some entries as left out."""
@@ -255,3 +265,23 @@ class _Search:
         f'{path} is a link that leads out of {self.root}: put a copy there, or set '
         'config.data.follow_links=True'
       )
+
+
+class _RemoteSearch(_Search):
+  """The same for a folder in an object store, which has no links."""
+
+  def __init__(self, remote: stores.Folder) -> None:
+    super().__init__(remote.root, follow_links=False)
+    self.remote = remote
+
+  def is_photograph(self, path: Path) -> bool:
+    return decode.begins_as_photograph(self.remote.read(path))
+
+  def entries(self, folder: Path) -> Listing:
+    shown = []
+    for name, path, is_folder in self.remote.below(folder):
+      if name.startswith('.') or name in OF_SYSTEMS:
+        self.leave_out(path, 'hidden')
+      else:
+        shown.append((name, path, is_folder))
+    return shown

@@ -7,6 +7,8 @@ from os import PathLike
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from jaxdl import stores
+from jaxdl.config.paths import is_address
 from jaxdl.data import tfds_arrays
 from jaxdl.data.photographs import contents, copies, folders
 from jaxdl.data.photographs.examples import Files, PhotographSource, Records
@@ -25,6 +27,7 @@ class Photographs:
     place: absolute paths by which they are found again: 'folder', 'data_dir', 'copy'; None for
       those that do not apply.
     left_out: lines that name the files which are not read.
+    remote: the folder in an object store in which they are; None for files on this machine.
   """
 
   origin: str
@@ -34,6 +37,7 @@ class Photographs:
   entries: dict[str, list[contents.Entry]] | None
   place: dict[str, str | None]
   left_out: tuple[str, ...] = ()
+  remote: stores.Folder | None = None
 
 
 def read(
@@ -51,7 +55,8 @@ def read(
   photographs as the folder, which `contents.difference` compares.
 
   Args:
-    folder: path of the folder of files; None if there is only the copy.
+    folder: path of the folder of files, or its address in an object store; None if there is only
+      the copy.
     source: 'folder' (TensorFlow is not used) | 'tfds' (the copy) | 'auto' (the copy if there is
       one, else the folder).
     name: name under which the copy was prepared; None for any that holds the folder's photographs.
@@ -76,6 +81,8 @@ def read(
       'config.data.folder is missing: give the folder that holds train/<class>/*.jpg'
     )
   root = tfds_arrays.root_folder(data_dir)
+  if is_address(folder):
+    return _in_store(folder, source)
   path = None if folder is None else Path(folder).expanduser()
   if folder is None or path is None or not path.is_dir():
     return _without_folder(folder, source, name, root)
@@ -95,6 +102,28 @@ def read(
     entries=copies.entries_of(found, path),
     place={'folder': str(path.absolute())},
     left_out=left_out,
+  )
+
+
+def _in_store(address: str, source: str) -> Photographs:
+  """The photographs of a folder in an object store, which are fetched when they are read."""
+  if source == 'tfds':
+    raise ValueError(
+      f'config.data.source="tfds" reads a prepared copy, but config.data.folder={address} is an '
+      'address: leave config.data.source out'
+    )
+  remote = stores.listed(address)
+  found = copies.mixed(remote.root, remote=remote)
+  remark = found.remark(address)
+  return Photographs(
+    origin='folder',
+    splits={split: Files(files, remote) for split, files in found.splits.items()},
+    classes=found.classes,
+    numbered=found.numbered,
+    entries=copies.entries_of(found, remote.root, remote),
+    place={'folder': remote.address},
+    left_out=() if remark is None else (remark,),
+    remote=remote,
   )
 
 

@@ -101,9 +101,13 @@ def streaming(
     count=count,
     batches=batches,
     feed=_Feeder(pieces, workers, corrupt),
-    fetch=lambda arrays, feed: feed,
+    fetch=_fetch,
     capacity=capacity(own, size, pieces.channels),
   )
+
+
+def _fetch(arrays, feed):
+  return feed
 
 
 def capacity(own: int, size: int, channels: int = 3) -> int:

@@ -1,0 +1,198 @@
+"""`config.shards`: 1, 2, 4 and 8 devices give the same bits, also where a run moves between them."""
+
+import functools
+import json
+import os
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import SMALL, run_child, state_of
+from training_helpers import train_together
+
+from jaxdl.devices import parallel, shards
+from jaxdl.runs import files
+from jaxdl.training import experiment
+
+CONFIG = {
+  **SMALL,
+  'shards': 8,
+  'data': {**SMALL['data'], 'batch_size': 16, 'evaluation_batch_size': 24},
+  'evaluate_every': '2 steps',
+  'log_every': '1 steps',
+}
+
+
+def train(config, folder, devices, tmp_path, **changes):
+  """Trains a config in a process with a number of CPU devices; returns its outcome."""
+  file = tmp_path / 'config.json'
+  file.write_text(json.dumps({**config, 'cpu_devices': devices, **changes}))
+  code = (
+    'import json, pathlib, sys; import jaxdl; '
+    'jaxdl.train(json.loads(pathlib.Path(sys.argv[1]).read_text()), sys.argv[2])'
+  )
+  return run_child('-c', code, str(file), str(folder))
+
+
+def results(config, folder):
+  """(journal without speeds, path → bytes of the last state) of a run."""
+  journal = [
+    {key: value for key, value in line.items() if key != 'examples_per_second'}
+    for line in files.journal(folder)
+  ]
+  built = experiment.build({**config, 'shards': 1})  # the shapes are the same
+  leaves = jax.tree_util.tree_leaves_with_path(state_of(built, folder, journal[-1]['step']))
+  return journal, {jax.tree_util.keystr(path): np.asarray(leaf).tobytes() for path, leaf in leaves}
+
+
+def assert_same_bits(config, tmp_path, devices):
+  """Trains with each number of devices, and moves one run from the first number to the last."""
+  found = []
+  for number in devices:
+    assert train(config, tmp_path / f'{number}', number, tmp_path).returncode == 0
+    found.append(results(config, tmp_path / f'{number}'))
+  for number, train_for in ((devices[0], '4 steps'), (devices[-1], config['train_for'])):
+    assert train(config, tmp_path / 'moved', number, tmp_path, train_for=train_for).returncode == 0
+  found.append(results(config, tmp_path / 'moved'))
+  for journal, state in found[1:]:
+    assert journal == found[0][0]
+    assert state == found[0][1]
+
+
+def test_run_may_move_between_numbers_of_devices(tmp_path):
+  assert_same_bits({**CONFIG, 'schedule': None}, tmp_path, (1, 4))
+
+
+@pytest.mark.slow
+def test_batch_statistics_are_the_same_on_any_number_of_devices(small_cnn, tmp_path):
+  config = {**small_cnn, 'shards': 8, 'schedule': None, 'train_for': '8 steps'}
+  assert_same_bits(config, tmp_path, (1, 2, 4))
+
+
+@pytest.mark.slow
+def test_all_numbers_of_devices_give_the_same_bits(tmp_path):
+  assert_same_bits({**CONFIG, 'schedule': None}, tmp_path, (1, 2, 4, 8))
+
+
+@pytest.mark.slow
+def test_without_shards_the_bits_depend_on_the_devices(tmp_path):
+  """The other tests would otherwise prove nothing."""
+  config = {**CONFIG, 'shards': 1, 'schedule': None}
+  for number in (1, 4):
+    assert train(config, tmp_path / f'{number}', number, tmp_path).returncode == 0
+  (one, _), (four, _) = (results(config, tmp_path / f'{number}') for number in (1, 4))
+  assert one != four
+
+
+@pytest.mark.parametrize('devices', [1, 2, 4])
+def test_results_of_shards_are_added_in_a_fixed_order(devices):
+  """Numbers whose sum depends on the order, added as a binary tree of neighbours."""
+  values = np.array([1, 1e8, -1e8, 1, 2, 3, 4, 5], np.float32)
+  expected = ((values[0] + values[1]) + (values[2] + values[3])) + (
+    (values[4] + values[5]) + (values[6] + values[7])
+  )
+  assert (expected, functools.reduce(np.add, values)) == (14, 15)
+
+  def run(rows):
+    def of_shard(row):
+      return row[0], shards.sum_over(row[0], (parallel.AXIS, shards.SHARDS))
+
+    apart = shards.over_shards(lambda row: row[0], rows, 8, in_turn=True)
+    at_once, inside = shards.over_shards(of_shard, rows, 8, in_turn=False)
+    return shards.sum_of_shards(apart), shards.sum_of_shards(at_once), inside
+
+  found = jax.vmap(run, axis_name=parallel.AXIS)(values.reshape(devices, -1))
+  for sums in found:
+    np.testing.assert_array_equal(np.asarray(sums), expected)
+
+
+def test_gradient_of_a_sum_over_shards_is_that_of_a_sum_over_devices():
+  values = np.random.default_rng(0).normal(size=(2, 4, 3)).astype(np.float32)
+
+  def of_axis(axis):
+    def loss(row):
+      return (jnp.sin(parallel_sum(row) * row)).sum()
+
+    def parallel_sum(row):
+      return shards.sum_over(row, axis)
+
+    return jax.grad(loss)
+
+  over_shards = jax.vmap(
+    lambda rows: shards.over_shards(
+      of_axis((parallel.AXIS, shards.SHARDS)), rows, 8, in_turn=False
+    ),
+    axis_name=parallel.AXIS,
+  )(values)
+  flat = values.reshape(8, 3)
+  expected = jax.vmap(of_axis('all'), axis_name='all')(flat)
+  np.testing.assert_allclose(np.asarray(over_shards).reshape(8, 3), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    ({'shards': 3}, r'config\.shards=3 is not a power of 2: use 1 for none, or 2, 4, 8'),
+    ({'shards': 0}, r'config\.shards=0 is not a power of 2'),
+    ({'shards': True}, r'config\.shards=True is not a power of 2'),
+    ({'shards': '8'}, r"config\.shards='8' is not a power of 2"),
+    ({'accumulate': 2}, r'config\.shards=8 and config\.accumulate=2 cannot be combined'),
+    (
+      {'data': {**CONFIG['data'], 'batch_size': 20}},
+      r'batch_size=20 does not divide into config\.shards=8: use 16 or 24',
+    ),
+  ],
+)
+def test_bad_shards_are_refused_in_one_line(changes, message, monkeypatch):
+  monkeypatch.setattr(jax, 'device_count', lambda: 1)
+  with pytest.raises(ValueError, match=message):
+    experiment.build({**CONFIG, **changes})
+
+
+def test_other_threads_are_refused(monkeypatch):
+  """JAX has started in this process with another number."""
+  monkeypatch.delenv('NPROC', raising=False)
+  with pytest.raises(ValueError, match='NPROC and PJRT_NPROC to 8 before Python starts'):
+    experiment.build(CONFIG)
+
+
+def test_shards_that_the_devices_do_not_divide_are_refused(monkeypatch):
+  monkeypatch.setattr(jax, 'device_count', lambda: 3)
+  config = {**CONFIG, 'data': {**CONFIG['data'], 'batch_size': 24}}
+  with pytest.raises(ValueError, match=r'config\.shards=8 does not divide over 3 devices'):
+    experiment.build(config)
+
+
+@pytest.mark.parametrize(
+  ('backend', 'devices', 'message'),
+  [
+    ('gpu', 1, 'all shards of a device at once'),
+    ('cpu', 8, r'each of the 8 devices needs 2 shards: use 16 or more'),
+  ],
+)
+def test_batch_statistics_are_refused_where_bits_would_differ(
+  backend, devices, message, small_cnn, monkeypatch
+):
+  monkeypatch.setattr(jax, 'device_count', lambda: devices)
+  monkeypatch.setattr(jax, 'default_backend', lambda: backend)
+  with pytest.raises(ValueError, match=message):
+    experiment.build({**small_cnn, 'shards': 8})
+
+
+def test_runs_with_shards_are_not_compiled_together(monkeypatch, tmp_path):
+  monkeypatch.setenv('NPROC', '8')
+  monkeypatch.setattr(jax, 'device_count', lambda: 1)
+  built = [experiment.build({**CONFIG, 'seed': seed}) for seed in (0, 1)]
+  with pytest.raises(ValueError, match=r'config\.shards is set, so .* cannot be trained together'):
+    train_together(built, [tmp_path / '0', tmp_path / '1'])
+  assert not (tmp_path / '0').exists()
+
+
+def test_threads_of_the_environment_are_kept(monkeypatch):
+  monkeypatch.setattr(parallel.compiler, 'backend_started', lambda: False)
+  monkeypatch.setenv('NPROC', '3')
+  monkeypatch.setenv('PJRT_NPROC', 'x')
+  monkeypatch.delenv('PJRT_NPROC')
+  parallel._fix_threads([{'shards': 8}])
+  assert (os.environ['NPROC'], os.environ['PJRT_NPROC']) == ('3', '8')
