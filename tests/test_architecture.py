@@ -2,6 +2,8 @@
 
 import ast
 import os
+import shutil
+import subprocess
 
 import pytest
 from helpers import ROOT
@@ -348,3 +350,16 @@ def test_forbidden_imports_are_detected(tmp_path):
   found = dict(imports(file))
   assert found == {'jaxdl.training.loop': True, 'tensorflow': True}
   assert 'training' not in MAY_IMPORT['step']
+
+
+def test_repository_has_no_large_files():
+  """Such as the memory of a crashed process, which `git add -A` once added."""
+  if shutil.which('git') is None or not (ROOT / '.git').exists():
+    pytest.skip('not a checkout of git')
+  listed = subprocess.run(
+    ['git', 'ls-files', '-z'], cwd=ROOT, capture_output=True, text=True, check=True
+  )
+  files = [ROOT / name for name in listed.stdout.split('\0') if name]
+  large = [file for file in files if file.is_file() and file.stat().st_size > 10_000_000]
+  assert files
+  assert not large
