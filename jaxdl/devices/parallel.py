@@ -141,7 +141,7 @@ def shared_cpu_devices(configs: Sequence[Mapping[str, Any]]) -> int:
       )
   sections = [config.get('data') for config in configs]
   sizes = [section.get('batch_size') for section in sections if isinstance(section, dict)]
-  sizes += [config['shards'] for config in configs if 'shards' in config]
+  sizes += [config['shards'] for config in configs if config.get('shards', 1) != 1]
   return next(
     count
     for count in range(min(numbers), 0, -1)

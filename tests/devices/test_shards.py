@@ -35,6 +35,11 @@ def train(config, folder, devices, tmp_path, **changes):
   return run_child('-c', code, str(file), str(folder))
 
 
+def device_of(folder):
+  """The devices of a run, such as '4 x cpu'."""
+  return json.loads((folder / 'summary.json').read_text())['device']
+
+
 def results(config, folder):
   """(journal without speeds, path → bytes of the last state) of a run."""
   journal = [
@@ -51,6 +56,7 @@ def assert_same_bits(config, tmp_path, devices):
   found = []
   for number in devices:
     assert train(config, tmp_path / f'{number}', number, tmp_path).returncode == 0
+    assert device_of(tmp_path / f'{number}') == f'{number} x cpu'
     found.append(results(config, tmp_path / f'{number}'))
   for number, train_for in ((devices[0], '4 steps'), (devices[-1], config['train_for'])):
     assert train(config, tmp_path / 'moved', number, tmp_path, train_for=train_for).returncode == 0
