@@ -7,6 +7,11 @@ import socket
 import threading
 import time
 
+import jax
+import numpy as np
+
+from jaxdl.runs import files
+
 BUCKET = 'bucket'
 PAUSE = 0.4  # seconds by which an evaluation takes longer, so that checkpoints are sent meanwhile
 BODY = b'<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>'
@@ -225,3 +230,15 @@ def train(config, address, environment, times):
     os._exit(1)
   sys.stdout.flush()
   os._exit(0 if summary['stopped'] is None else 75)
+
+
+def figures(workdir):
+  """The lines of a journal without what differs between equal runs."""
+  return [
+    {key: value for key, value in line.items() if key != 'examples_per_second'}
+    for line in files.journal(workdir)
+  ]
+
+
+def equal(first, second):
+  return all(map(np.array_equal, jax.tree.leaves(first), jax.tree.leaves(second)))

@@ -17,6 +17,7 @@ from network_helpers import network
 from test_security import HOSTILE, PageParser
 
 from jaxdl.analysis.projector import projector
+from jaxdl.config import streams
 from jaxdl.exports import write as exports
 from jaxdl.prediction import page as prediction_page
 from jaxdl.prediction import results
@@ -280,7 +281,7 @@ def test_security_classes_stay_in_their_cells_of_the_projector(name, tmp_path):
 
 def test_security_escaped_stream_behaves_like_its_stream():
   stream = io.StringIO()
-  shown = screen.Escaped(stream)
+  shown = streams.Changed(stream, screen.printable)
   assert shown.write('a\x1bb') == len('a\\x1bb')
   assert not shown.isatty()
   shown.flush()

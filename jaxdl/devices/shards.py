@@ -118,7 +118,7 @@ def check(
   """Checks that a batch can be computed as shards on the devices of this process.
 
   Args:
-    shards: value of `config.shards`, as accepted by `check_number`.
+    shards: value of `config.shards`, 2 or more, as accepted by `check_number`.
     batch_size: examples of a batch.
     accumulate: value of `config.accumulate`.
     has_statistics: whether the network has batch statistics.
@@ -127,8 +127,6 @@ def check(
   Raises:
     ValueError: it cannot; the message says what to change.
   """
-  if shards == 1:
-    return
   devices = jax.device_count()
   if accumulate > 1:
     raise ValueError(

@@ -20,7 +20,7 @@ import jax
 
 import jaxdl
 from jaxdl.devices import parallel
-from jaxdl.runs import files, keys, packed, summary
+from jaxdl.runs import files, integrity, keys, packed, summary
 
 # Files of the installer, and those outside the library's folder.
 INSTALLATION = re.compile(r'^\.\.|\.dist-info/|\.pyc$')
@@ -83,7 +83,7 @@ def _sum_of(name):
   if name == 'jaxdl':
     root = pathlib.Path(jaxdl.__file__).parent
     sources = {file.relative_to(root).as_posix(): file for file in root.rglob('*.py')}
-    lines = [f'{name} {_sha256(file.read_bytes())}' for name, file in sources.items()]
+    lines = [f'{name} {integrity.of_file(file)}' for name, file in sources.items()]
   elif name == 'Python':
     return ''
   else:  # of every file, except for what differs between installations
@@ -92,13 +92,11 @@ def _sum_of(name):
       for file in importlib.metadata.files(name) or ()
       if file.hash and not INSTALLATION.search(file.as_posix())
     ]
-  return f' (sha256 {_sha256("".join(sorted(lines)).encode())[:16]})' if lines else ''
+  digest = hashlib.sha256(''.join(sorted(lines)).encode()).hexdigest()
+  return f' (sha256 {digest[:16]})' if lines else ''
 
 
-def _sha256(content):
-  return hashlib.sha256(content).hexdigest()
-
-
+@functools.cache
 def device() -> str:
   """The devices and the processor, such as '2 x cpu, 2 cores of AMD EPYC'."""
   devices = f'{jax.device_count()} x {jax.devices()[0].device_kind}'

@@ -4,31 +4,8 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
-from typing import Any
 
-from jaxdl.config import paths
-
-
-class _Shown:
-  """A text stream in which addresses replace the paths of mirrors.
-
-  Args:
-    stream: the stream to which it writes; also an attribute.
-  """
-
-  def __init__(self, stream: Any):
-    self.stream = stream
-
-  def write(self, text: str) -> int:
-    self.stream.write(paths.with_addresses(text))
-    return len(text)
-
-  def writelines(self, lines: Any) -> None:
-    for line in lines:
-      self.write(line)
-
-  def __getattr__(self, name: str) -> Any:
-    return getattr(self.stream, name)
+from jaxdl.config import paths, streams
 
 
 @contextlib.contextmanager
@@ -38,7 +15,9 @@ def as_address(folder: str | os.PathLike, address: str) -> Iterator[None]:
   `paths.shown` does it for the texts that the block writes into files.
   """
   before = sys.stdout, sys.stderr
-  sys.stdout, sys.stderr = (None if stream is None else _Shown(stream) for stream in before)
+  sys.stdout, sys.stderr = (
+    None if stream is None else streams.Changed(stream, paths.with_addresses) for stream in before
+  )
   with paths.shown_as(folder, address):
     try:
       yield

@@ -1,10 +1,10 @@
 """Gives the tasks of a sweep to an engine, and repeats those whose worker dies."""
 
 import abc
+import contextlib
 import dataclasses
 import sys
 from collections.abc import Callable, Sequence
-from types import TracebackType
 
 from jaxdl.sweeps.tasks import Outcome, Task
 
@@ -23,7 +23,7 @@ class Died:
   why: str
 
 
-class Engine(abc.ABC):
+class Engine(contextlib.AbstractContextManager):
   """What runs tasks in other processes or on other machines; used in a `with` block.
 
   Attributes:
@@ -32,15 +32,7 @@ class Engine(abc.ABC):
 
   keeps_tasks = False
 
-  def __enter__(self) -> 'Engine':
-    return self
-
-  def __exit__(
-    self,
-    kind: type[BaseException] | None,
-    error: BaseException | None,
-    traceback: TracebackType | None,
-  ) -> None:
+  def __exit__(self, *error: object) -> None:
     return None
 
   def known(self) -> dict[str, list[str]]:

@@ -4,7 +4,6 @@ import logging
 import os
 import socket
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Any
 
 from jaxdl.sweeps import tasks
@@ -47,12 +46,7 @@ class RayEngine(Engine):
       raise
     return self
 
-  def __exit__(
-    self,
-    kind: type[BaseException] | None,
-    error: BaseException | None,
-    traceback: TracebackType | None,
-  ) -> None:
+  def __exit__(self, *error: object) -> None:
     _shut_down()
 
   def submit(self, tasks: Sequence[Task]) -> list[str]:

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from jaxdl.config import streams
+
 # Characters that a terminal executes, except tab and line ends, and those that reverse text.
 CONTROL = [*range(0x09), *range(0x0B, 0x0D), *range(0x0E, 0x20), *range(0x7F, 0xA0)]
 DIRECTION = [*range(0x202A, 0x202F), *range(0x2066, 0x206A)]
@@ -16,33 +18,13 @@ def printable(text: str) -> str:
   return text.translate(ESCAPES)
 
 
-class Escaped:
-  """A stream of text to a terminal that escapes control characters.
-
-  Args:
-    stream: the stream to which it writes; also an attribute.
-  """
-
-  def __init__(self, stream: Any):
-    self.stream = stream
-
-  def write(self, text: str) -> int:
-    return self.stream.write(printable(text))
-
-  def writelines(self, lines: Any) -> None:
-    for line in lines:
-      self.write(line)
-
-  def __getattr__(self, name: str) -> Any:
-    return getattr(self.stream, name)
-
-
 @contextlib.contextmanager
 def escaped() -> Iterator[None]:
   """Escapes what the block prints, where standard output or standard error is a terminal."""
   before = sys.stdout, sys.stderr
   sys.stdout, sys.stderr = (
-    Escaped(stream) if stream is not None and stream.isatty() else stream for stream in before
+    streams.Changed(stream, printable) if stream is not None and stream.isatty() else stream
+    for stream in before
   )
   try:
     yield

@@ -259,14 +259,15 @@ def build(
     has_targets=bool(data.targets),
   )
   _check_memory(rows, data, sizes)
-  shapes = starting.shapes(trained.model, data.inputs)
-  sharding.check(
-    keys.shards,
-    sizes['batch_size'],
-    accumulate=keys.accumulate,
-    has_statistics=any(path[0] == 'batch_stats' for path in shapes),
-    own_code=bool(named.record(given)),
-  )
+  if keys.shards > 1:  # tracing the network takes time
+    shapes = starting.shapes(trained.model, data.inputs)
+    sharding.check(
+      keys.shards,
+      sizes['batch_size'],
+      accumulate=keys.accumulate,
+      has_statistics=any(path[0] == 'batch_stats' for path in shapes),
+      own_code=bool(named.record(given)),
+    )
   whitening.layers_of(trained.model, data)  # raises ValueError
   further = tasks.further_metrics(task, keys.metrics, len(data.classes))
   outputs = jax.ShapeDtypeStruct((data.inputs.shape[0], *output), jnp.float32)

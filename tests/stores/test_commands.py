@@ -5,16 +5,14 @@ import re
 import shutil
 import sys
 
-import jax
 import numpy as np
 import pytest
 from helpers import SMALL, last_json, state_of
-from store_helpers import tree
+from store_helpers import equal, figures, tree
 
 import jaxdl
 from jaxdl import analyze, export, generate, main, pack, predict, status, stores, sweep
 from jaxdl.report import __main__ as report
-from jaxdl.runs import files
 from jaxdl.stores import lease, local, pusher
 from jaxdl.stores.mirror import Mirror
 from jaxdl.stores.store import Store, StoreError
@@ -43,18 +41,6 @@ def memory(monkeypatch, tmp_path):
 def run(module, *arguments):
   """Runs a command as from the command line; returns its exit code."""
   return command.run(module.main, [module.__name__, *map(str, arguments)])
-
-
-def figures(workdir):
-  """The lines of a journal without what differs between equal runs."""
-  return [
-    {key: value for key, value in line.items() if key != 'examples_per_second'}
-    for line in files.journal(workdir)
-  ]
-
-
-def equal(first, second):
-  return all(map(np.array_equal, jax.tree.leaves(first), jax.tree.leaves(second)))
 
 
 def test_a_run_resumed_on_another_machine_equals_an_uninterrupted_local_run(

@@ -12,15 +12,13 @@ import threading
 import time
 
 import forked
-import jax
-import numpy as np
 import pytest
 import store_helpers
 from helpers import SMALL, state_of
-from store_helpers import BUCKET, environment
+from store_helpers import BUCKET, environment, equal, figures
 
 from jaxdl import stores
-from jaxdl.runs import checkpoint, files
+from jaxdl.runs import checkpoint
 from jaxdl.stores import commit, lease
 from jaxdl.stores.store import Store, StoreError
 from jaxdl.training import experiment, loop
@@ -126,18 +124,6 @@ def place(server, tmp_path, monkeypatch):
     monkeypatch.setenv(name, value)
   yield found
   found.proxy.stop()
-
-
-def figures(workdir):
-  """The lines of a journal without what differs between equal runs."""
-  return [
-    {key: value for key, value in line.items() if key != 'examples_per_second'}
-    for line in files.journal(workdir)
-  ]
-
-
-def equal(first, second):
-  return all(map(np.array_equal, jax.tree.leaves(first), jax.tree.leaves(second)))
 
 
 def test_a_run_in_s3_equals_a_local_one(place, uninterrupted):

@@ -411,7 +411,7 @@ def test_slurm_jobs_equal_a_sweep_in_one_process(sweep, config_file, tmp_path, m
 
 @pytest.fixture
 def cluster(tmp_path, monkeypatch):
-  """A folder of stubs of SLURM's commands; returns a function that writes the one of sbatch."""
+  """Stubs of SLURM's commands; returns a function that writes the stub of sbatch."""
   place = tmp_path / 'bin'
   place.mkdir()
 
