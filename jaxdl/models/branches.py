@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Float, Num
 
+from jaxdl import ops
 from jaxdl.models import layers
 from jaxdl.models.layers import Context
 from jaxdl.ops.types import AnyArray
@@ -65,7 +66,7 @@ class Project(nn.Module):
       slice(None, None, strides_between(before, after))
       for before, after in zip(shortcut.shape[1:-1], branch.shape[1:-1], strict=True)
     )
-    return shortcut[(slice(None), *places)] @ kernel + bias
+    return ops.product(shortcut[(slice(None), *places)], kernel) + bias
 
 
 def strides_between(before: int, after: int) -> int:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Num
 
+from jaxdl import ops
 from jaxdl.models import layers
 from jaxdl.models.recurrent import cell_named
 from jaxdl.ops.types import AnyArray
@@ -41,7 +42,7 @@ class TiedDense(nn.Module):
     vectors: Float[AnyArray, 'V E'],
   ) -> Float[AnyArray, 'B T V']:
     bias = self.param('bias', nn.initializers.zeros, (len(vectors),))
-    return inputs @ jnp.asarray(vectors).T + bias
+    return ops.product(inputs, jnp.asarray(vectors).T) + bias
 
 
 def output_kernel(parameters: Mapping[str, Any]) -> Float[AnyArray, 'E V']:

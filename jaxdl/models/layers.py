@@ -410,7 +410,7 @@ class Dense(nn.Module):
   ) -> Float[AnyArray, 'B ... F']:
     kernel = self.param('kernel', self.kernel_init, (inputs.shape[-1], self.features))
     bias = self.param('bias', nn.initializers.zeros, (self.features,))
-    outputs = inputs @ kernel + bias
+    outputs = ops.product(inputs, kernel) + bias
     return self.activation(outputs) if self.activation else outputs
 
 
@@ -439,7 +439,7 @@ class MaxPool(nn.Module):
   padding: Padding = 'VALID'
 
   def __call__(self, inputs: Num[AnyArray, 'B ...'], context: Context) -> Num[Array, 'B ... C']:
-    low = jnp.finfo(inputs.dtype).min
+    low = float(jnp.finfo(inputs.dtype).min)
     outputs = pool(self, ops.max_pool, only_real(inputs, context, low), context)
     if context.steps is None:
       return outputs
@@ -480,7 +480,7 @@ class GlobalMaxPool(nn.Module):
   """
 
   def __call__(self, inputs: Num[AnyArray, 'B ...'], context: Context) -> Num[AnyArray, 'B C']:
-    low = jnp.finfo(inputs.dtype).min
+    low = float(jnp.finfo(inputs.dtype).min)
     outputs = ops.global_max(_positions(only_real(inputs, context, low)))
     if context.steps is None or inputs.ndim != 3:
       return outputs

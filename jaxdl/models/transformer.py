@@ -89,7 +89,8 @@ class Attention(nn.Module):
 
   def _dense(self, inputs, part, features):
     kernel = self.param(f'{part}_kernel', self.kernel_init, (inputs.shape[-1], features))
-    return inputs @ kernel + self.param(f'{part}_bias', nn.initializers.zeros, (features,))
+    bias = self.param(f'{part}_bias', nn.initializers.zeros, (features,))
+    return ops.product(inputs, kernel) + bias
 
   def _carried(self, inputs, context):
     """Returns the keys and values of earlier characters, the number of these, and `keep`.

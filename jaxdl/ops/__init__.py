@@ -9,6 +9,7 @@ from jaxdl.ops.convolution import conv, conv_transpose, explicit_padding
 from jaxdl.ops.dropout import dropout
 from jaxdl.ops.lowering import stock_lowering
 from jaxdl.ops.pooling import avg_pool, global_max, max_pool
+from jaxdl.ops.products import product, rounded_products
 from jaxdl.ops.recurrence import gru, lstm, simple_rnn
 
 __all__ = [
@@ -23,7 +24,9 @@ __all__ = [
   'gru',
   'lstm',
   'max_pool',
+  'product',
   'rotate',
+  'rounded_products',
   'simple_rnn',
   'stock_lowering',
 ]

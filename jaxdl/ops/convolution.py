@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Num
 from jaxdl.ops.grouped_convolution import in_groups
 from jaxdl.ops.lowering import is_stock
 from jaxdl.ops.patch_convolution import by_patches, transposed_by_patches
+from jaxdl.ops.products import are_rounded
 from jaxdl.ops.types import AnyArray, Padding, Pads, Size
 from jaxdl.ops.winograd import pays, winograd
 
@@ -115,6 +116,8 @@ def as_products(
   """
   if groups > 1:
     return in_groups(inputs, kernel, strides, pads, groups)
+  if are_rounded():
+    return by_patches(inputs, kernel, strides, pads, True)
   if training and pays(inputs, kernel, strides, pads):
     return winograd(inputs, kernel, pads)
   return by_patches(inputs, kernel, strides, pads)
@@ -269,7 +272,7 @@ def transposed_as_products(
     window, spread = kernel.shape[axis], (inputs.shape[1 + axis] - 1) * strides[axis] + 1
     size.append(spread + before + after - window + 1)
     crops.append((window - 1 - before, window - 1 - after))
-  return transposed_by_patches(inputs, rotated, tuple(size), strides, tuple(crops))
+  return transposed_by_patches(inputs, rotated, tuple(size), strides, tuple(crops), are_rounded())
 
 
 def _of_axis(padding, axis):

@@ -13,20 +13,25 @@ from jaxtyping import Array, Float
 
 from jaxdl.ops import bands, parts
 from jaxdl.ops.patches import cut_patches, sum_patches
+from jaxdl.ops.products import multiply, rounded, rows_of_transpose
 from jaxdl.ops.types import AnyArray, Pads, Size
 
 # Bytes of patches up to which a batch stays in one piece: splitting it costs more than it saves.
 LARGEST_UNSPLIT = 16 << 20
 # Bytes of patches of a part of a larger batch: measured from 1 to 12 MiB, best from 3 to 6.
 PART = 4 << 20
+# The same for a kernel's gradient in bfloat16, whose other factor is transposed in the cache:
+# measured from 0.4 to 16 MiB, best from 1 to 2.
+TRANSPOSED_PART = 2 << 20
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def by_patches(
   inputs: Float[AnyArray, 'B H W C'],
   kernel: Float[AnyArray, 'kh kw C F'],
   strides: Size,
   pads: Pads,
+  in_bfloat16: bool = False,
 ) -> Float[Array, 'B h w F']:
   """`convolution.stock` as matrix products.
 
@@ -35,43 +40,49 @@ def by_patches(
     kernel: of the same type.
     strides: (rows, columns).
     pads: ((top, bottom), (left, right)); negative values crop.
+    in_bfloat16: whether the factors of the products are rounded to bfloat16.
 
   Returns:
     The outputs.
   """
+  dtype = inputs.dtype
+  if in_bfloat16:
+    inputs, kernel = rounded(inputs), rounded(kernel)
   cut, pads = _in_bands(inputs, kernel, strides, pads)
 
   def convolve(inputs):
-    return cut_patches(inputs, _window(kernel), strides, pads) @ _flat(kernel)  # [b, h, w, F]
+    patches = cut_patches(inputs, _window(kernel), strides, pads)
+    return multiply(patches, _flat(kernel), dtype)  # [b, h, w, F]
 
   images = cut(inputs)
   outputs = parts.each(convolve, _parts(images, kernel, strides, pads), images)
   return outputs.reshape(len(inputs), -1, *outputs.shape[2:])
 
 
-def _by_patches_forward(inputs, kernel, strides, pads):
-  return by_patches(inputs, kernel, strides, pads), (inputs, kernel)
+def _by_patches_forward(inputs, kernel, *static):
+  return by_patches(inputs, kernel, *static), (inputs, kernel)
 
 
-def _by_patches_backward(strides, pads, saved, cotangent):
+def _by_patches_backward(strides, pads, in_bfloat16, saved, cotangent):
   inputs, kernel = saved
   # Two separate results: XLA leaves out the one that a first layer does not use.
   return (
-    transposed_by_patches(cotangent, kernel, inputs.shape[1:3], strides, pads),
-    _of_kernel(inputs, cotangent, kernel, strides, pads),
+    transposed_by_patches(cotangent, kernel, inputs.shape[1:3], strides, pads, in_bfloat16),
+    _of_kernel(inputs, cotangent, kernel, strides, pads, in_bfloat16),
   )
 
 
 by_patches.defvjp(_by_patches_forward, _by_patches_backward)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4, 5))
 def transposed_by_patches(
   outputs: Float[AnyArray, 'B h w F'],
   kernel: Float[AnyArray, 'kh kw C F'],
   size: Size,
   strides: Size,
   pads: Pads,
+  in_bfloat16: bool = False,
 ) -> Float[Array, 'B H W C']:
   """The transpose of `by_patches` with respect to its inputs.
 
@@ -81,19 +92,22 @@ def transposed_by_patches(
     outputs: outputs of `by_patches`.
     kernel: of the same type.
     size: (H, W) of the images.
-    strides, pads: as in `by_patches`.
+    strides, pads, in_bfloat16: as in `by_patches`.
 
   Returns:
     Images.
   """
-  inputs = jax.ShapeDtypeStruct((len(outputs), *size, kernel.shape[2]), outputs.dtype)
+  dtype = outputs.dtype
+  if in_bfloat16:
+    outputs, kernel = rounded(outputs), rounded(kernel)
+  of_kernel = rows_of_transpose(_flat(kernel)) if in_bfloat16 else _flat(kernel).T
+  inputs = jax.ShapeDtypeStruct((len(outputs), *size, kernel.shape[2]), dtype)
   cut, pads = _in_bands(inputs, kernel, strides, pads)
   images = jax.eval_shape(cut, inputs)
 
   def spread(outputs):
-    return sum_patches(
-      outputs @ _flat(kernel).T, images.shape[1:], _window(kernel), strides, pads
-    )  # [b, H, W, C]
+    patches = multiply(outputs, of_kernel, dtype)
+    return sum_patches(patches, images.shape[1:], _window(kernel), strides, pads)  # [b, H, W, C]
 
   outputs = outputs.reshape(len(images), -1, *outputs.shape[2:])
   spread_images = parts.each(spread, _parts(images, kernel, strides, pads), outputs)
@@ -101,24 +115,26 @@ def transposed_by_patches(
   return joined
 
 
-def _transposed_forward(outputs, kernel, size, strides, pads):
-  return transposed_by_patches(outputs, kernel, size, strides, pads), (outputs, kernel)
+def _transposed_forward(outputs, kernel, *static):
+  return transposed_by_patches(outputs, kernel, *static), (outputs, kernel)
 
 
-def _transposed_backward(size, strides, pads, saved, cotangent):
+def _transposed_backward(size, strides, pads, in_bfloat16, saved, cotangent):
   outputs, kernel = saved
   return (
-    by_patches(cotangent, kernel, strides, pads),
-    _of_kernel(cotangent, outputs, kernel, strides, pads),
+    by_patches(cotangent, kernel, strides, pads, in_bfloat16),
+    _of_kernel(cotangent, outputs, kernel, strides, pads, in_bfloat16),
   )
 
 
 transposed_by_patches.defvjp(_transposed_forward, _transposed_backward)
 
 
-def _of_kernel(inputs, cotangent, kernel, strides, pads):
+def _of_kernel(inputs, cotangent, kernel, strides, pads, in_bfloat16):
   """The gradient of the kernel, one product for each part."""
-  wide = jnp.promote_types(inputs.dtype, jnp.float32)  # a sum over all pixels of the batch
+  wide = jnp.promote_types(kernel.dtype, jnp.float32)
+  if in_bfloat16:
+    inputs, cotangent = rounded(inputs), rounded(cotangent)
 
   def product(inputs, cotangent):
     patches = cut_patches(inputs, _window(kernel), strides, pads).reshape(
@@ -126,12 +142,18 @@ def _of_kernel(inputs, cotangent, kernel, strides, pads):
     )
     # The narrower factor is on the left: the product is then twice as fast.
     rows = cotangent.reshape(-1, kernel.shape[-1])
-    return jnp.matmul(rows.T, patches, preferred_element_type=wide)  # [F, kh · kw · C]
+    of_rows = rows_of_transpose(rows) if in_bfloat16 else rows.T
+    return multiply(of_rows, patches, wide)  # [F, kh · kw · C], a sum over all pixels of the batch
 
   cut, pads = _in_bands(inputs, kernel, strides, pads)
   inputs = cut(inputs)
   cotangent = cotangent.reshape(len(inputs), -1, *cotangent.shape[2:])
-  total = parts.total(product, _parts(inputs, kernel, strides, pads), inputs, cotangent)
+  if in_bfloat16:
+    rows, size = _patches(inputs, kernel, strides, pads)
+    number = parts.count(len(inputs), rows * size, TRANSPOSED_PART)
+  else:
+    number = _parts(inputs, kernel, strides, pads)
+  total = parts.total(product, number, inputs, cotangent)
   return total.T.reshape(kernel.shape).astype(kernel.dtype)
 
 

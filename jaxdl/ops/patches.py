@@ -55,7 +55,12 @@ def cut_patches(
   Returns:
     Patches of N = kh · kw · C numbers.
   """
+  if inputs.dtype == jnp.bfloat16:  # XLA copies integers faster on CPUs
+    integers = cut_patches(lax.bitcast_convert_type(inputs, jnp.uint16), window, strides, pads)
+    return lax.bitcast_convert_type(integers, jnp.bfloat16)
   padded = pad(inputs, pads)
+  if inputs.dtype == jnp.uint16:
+    padded = lax.optimization_barrier(padded)
   if inputs.shape[-1] < FEW_CHANNELS:
     padded = lax.optimization_barrier(
       jnp.concatenate(shifted(padded, (1, window[1]), (1, strides[1])), axis=-1)

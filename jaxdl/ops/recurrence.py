@@ -8,6 +8,7 @@ and padding with 0. A padded step leaves the state as it is, so that any amount 
 same last state, to the bit.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
 from jaxdl.ops.lowering import is_stock
+from jaxdl.ops.products import are_rounded, multiply, rounded, rows_of_transpose
 from jaxdl.ops.types import AnyArray
 
 
@@ -47,7 +49,9 @@ def simple_rnn(
   """
   kernels = (input_kernel, recurrent_kernel, bias)
   carry, inputs, kernels, real = _in_one_type((hidden,), inputs, kernels, steps)
-  outputs, (last,) = _recurrence()(_rnn_cell(activation), carry, inputs, kernels, real)
+  outputs, (last,) = _recurrence()(
+    _rnn_cell(activation), are_rounded(), carry, inputs, kernels, real
+  )
   return outputs.swapaxes(0, 1), last
 
 
@@ -91,7 +95,7 @@ def lstm(
   kernels = (input_kernel, recurrent_kernel, bias)
   state, inputs, kernels, real = _in_one_type((hidden, memory), inputs, kernels, steps)
   cell = (_lstm_forward, _lstm_backward)
-  outputs, last = _recurrence()(cell, state, inputs, kernels, real)
+  outputs, last = _recurrence()(cell, are_rounded(), state, inputs, kernels, real)
   return outputs.swapaxes(0, 1), (last[1], last[0])
 
 
@@ -145,7 +149,7 @@ def gru(
   kernels = (input_kernel, recurrent_kernel, bias, recurrent_bias)
   carry, inputs, kernels, real = _in_one_type((hidden,), inputs, kernels, steps)
   cell = (_gru_forward, _gru_backward)
-  outputs, (last,) = _recurrence()(cell, carry, inputs, kernels, real)
+  outputs, (last,) = _recurrence()(cell, are_rounded(), carry, inputs, kernels, real)
   return outputs.swapaxes(0, 1), last
 
 
@@ -179,7 +183,7 @@ def _in_one_type(carry, inputs, kernels, steps):
   return *jax.tree.map(lambda array: array.astype(dtype), arrays), real
 
 
-def _scan(cell, carry, inputs, kernels, real) -> tuple[Array, Any]:
+def _scan(cell, in_bfloat16, carry, inputs, kernels, real) -> tuple[Array, Any]:
   """Scans a cell over time.
 
   Args:
@@ -191,6 +195,7 @@ def _scan(cell, carry, inputs, kernels, real) -> tuple[Array, Any]:
       gates.
       Gates [B, H] are sums of a part from the inputs and a part from the hidden state. With a
       recurrent bias, they are the parts from the inputs, followed by those from the hidden state.
+    in_bfloat16: whether the factors of the products are rounded to bfloat16.
     carry: tuple of [B, H].
     inputs: [T, B, I].
     kernels: (input_kernel [I, G], recurrent_kernel [H, G], bias [G]), optionally followed by a
@@ -200,19 +205,25 @@ def _scan(cell, carry, inputs, kernels, real) -> tuple[Array, Any]:
   Returns:
     Hidden states [T, B, H] and the last carry.
   """
-  return _recur_forward(cell, carry, inputs, kernels, real)[0]
+  return _recur_forward(cell, in_bfloat16, carry, inputs, kernels, real)[0]
 
 
-def _recur_forward(cell, carry, inputs, kernels, real):
+def _recur_forward(cell, in_bfloat16, carry, inputs, kernels, real):
   input_kernel, recurrent_kernel, bias, *recurrent_bias = kernels
+  factor, times, _ = _products(in_bfloat16, inputs.dtype)
+  input_kernel, recurrent_kernel = factor(input_kernel), factor(recurrent_kernel)
   joined = jnp.concatenate([input_kernel, recurrent_kernel])  # [I + H, G]
 
   def step(carry, at_time):
     inputs, real = at_time
     if recurrent_bias:
-      sums = (inputs @ input_kernel + bias, carry[0] @ recurrent_kernel + recurrent_bias[0])
+      sums = (
+        times(factor(inputs), input_kernel) + bias,
+        times(factor(carry[0]), recurrent_kernel) + recurrent_bias[0],
+      )
     else:  # one product for each step; projected inputs [T, B, G] would be written and read back
-      sums = (jnp.concatenate([inputs, carry[0]], axis=-1) @ joined + bias,)  # [B, G]
+      values = factor(jnp.concatenate([inputs, carry[0]], axis=-1))
+      sums = (times(values, joined) + bias,)  # [B, G]
     gates = [
       gate
       for array in sums
@@ -233,9 +244,11 @@ def _where_real(real, values, others):
   return tuple(jnp.where(real, *pair) for pair in zip(values, others, strict=True))
 
 
-def _recur_backward(cell, saved, cotangents):
+def _recur_backward(cell, in_bfloat16, saved, cotangents):
   inputs, carries, kept, (input_kernel, recurrent_kernel, *biases), real = saved
   of_outputs, of_last = cotangents
+  factor, times, transposed = _products(in_bfloat16, inputs.dtype)
+  of_hidden = transposed(factor(recurrent_kernel))  # [G, H]
 
   def step(of_carry, at_time):
     carry, kept, of_output, real = at_time
@@ -251,14 +264,14 @@ def _recur_backward(cell, saved, cotangents):
     ]
     # Without the barrier, XLA computes them again in each of their users.
     joined = jax.lax.optimization_barrier(joined)
-    return (of_carry[0] + joined[-1] @ recurrent_kernel.T, *of_carry[1:]), joined
+    return (of_carry[0] + times(factor(joined[-1]), of_hidden), *of_carry[1:]), joined
 
   # of_sums: [T, B, G] each
   of_first, of_sums = jax.lax.scan(step, of_last, (carries, kept, of_outputs, real), reverse=True)
-  of_inputs = of_sums[0] @ input_kernel.T
+  of_inputs = times(factor(of_sums[0]), transposed(factor(input_kernel)))
   of_kernels = (
-    _over_time(inputs, of_sums[0]),
-    _over_time(carries[0], of_sums[-1]),
+    _over_time(inputs, of_sums[0], in_bfloat16),
+    _over_time(carries[0], of_sums[-1], in_bfloat16),
     *[of_sum.sum((0, 1)) for of_sum in of_sums],
   )
   return of_first, of_inputs, of_kernels, None
@@ -268,17 +281,27 @@ def _sums(first, second):
   return tuple(one + other for one, other in zip(first, second, strict=True))
 
 
-def _over_time(values, of_sums):
+def _over_time(values, of_sums, in_bfloat16):
   """A kernel's gradient, one product over all T · B instead of T small ones.
 
   Args:
     values: [T, B, N].
     of_sums: [T, B, G].
+    in_bfloat16: as in `_scan`.
 
   Returns:
     [N, G].
   """
-  return jnp.tensordot(values, of_sums, axes=((0, 1), (0, 1)))
+  factor, times, transposed = _products(in_bfloat16, values.dtype)
+  lines, of_lines = (factor(array.reshape(-1, array.shape[-1])) for array in (values, of_sums))
+  return times(transposed(lines), of_lines)
+
+
+def _products(in_bfloat16, dtype):
+  """Functions that prepare a factor of a product, multiply two factors, and transpose one."""
+  if not in_bfloat16:
+    return jnp.asarray, jnp.matmul, jnp.transpose
+  return rounded, functools.partial(multiply, dtype=dtype), rows_of_transpose
 
 
 def _recurrence():
@@ -286,5 +309,5 @@ def _recurrence():
   return _scan if is_stock() else _recur
 
 
-_recur = jax.custom_vjp(_scan, nondiff_argnums=(0,))
+_recur = jax.custom_vjp(_scan, nondiff_argnums=(0, 1))
 _recur.defvjp(_recur_forward, _recur_backward)

@@ -32,7 +32,7 @@ class Recipe:
       counts it once for each example.
     ema_decay: decay of the moving average of the parameters, which is evaluated and saved as the
       model; 0 for no average.
-    compute: a key of precision.PRECISIONS, the type in which training computes; evaluation computes
+    compute: one of precision.PRECISIONS, the type in which training computes; evaluation computes
       in float32.
     accumulate: number of parts of a batch that are computed one after another; their gradients are
       added.

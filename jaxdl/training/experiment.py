@@ -51,7 +51,7 @@ class Config:
       `early_stopping` follow.
     l2: strength of the L2 penalty.
     l2_all: whether it includes biases and batch normalisation.
-    precision: precision in which the network computes, a key of `precision.PRECISIONS`.
+    precision: precision in which the network computes, one of `precision.PRECISIONS`.
     seed: root of every random draw, from 0 to 2³² - 1.
     log_every: duration between two lines of training metrics.
     evaluate_every: duration between two evaluations.
@@ -455,7 +455,7 @@ def recipe(config: Config, *, steps: int, epoch: int) -> Recipe:
   checks.check_range(config.l2, 'config.l2', 0)
   checks.check_flag(config.l2_all, 'config.l2_all')
   checks.check_range(config.ema_decay, 'config.ema_decay', 0, 1)
-  if config.precision not in list(mixed_precision.PRECISIONS):
+  if config.precision not in mixed_precision.PRECISIONS:
     raise ValueError(
       f'config.precision={config.precision!r} is unknown: use one of '
       f'{", ".join(mixed_precision.PRECISIONS)}'

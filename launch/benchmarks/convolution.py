@@ -36,6 +36,9 @@ IMAGES = {
 }
 LOWERINGS = {
   'patches': patch_convolution.by_patches,
+  'patches, bfloat16': lambda inputs, kernel, strides, pads: patch_convolution.by_patches(
+    inputs, kernel, strides, pads, True
+  ),
   'Winograd': lambda inputs, kernel, strides, pads: winograd.winograd(inputs, kernel, pads),
 }
 LOOP = 2  # convolutions in one call
