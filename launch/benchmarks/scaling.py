@@ -37,19 +37,26 @@ def compiled(config: ml_collections.ConfigDict | dict, name: str) -> tuple[str, 
   Returns:
     (HLO text, Experiment).
   """
+  from jaxdl.training import experiment
+
+  built = experiment.build(config, name)
+  return program(built), built
+
+
+def program(built: Any) -> str:
+  """The compiled training call of an Experiment as HLO text."""
   import jax
   import numpy as np
 
   from jaxdl.devices import parallel
-  from jaxdl.training import chunks, experiment
+  from jaxdl.training import chunks
 
-  built = experiment.build(config, name)
   split, steps = built.data.splits['train'], 2
   feed = parallel.split_feed(split.feed(0, steps), steps)
   arrays = jax.eval_shape(lambda: split.arrays)
   shapes = built.drawing().out_info
-  program = chunks.compile_steps(built).lower(shapes, arrays, feed, np.int32(steps)).compile()
-  return program.as_text(), built
+  compiled_call = chunks.compile_steps(built).lower(shapes, arrays, feed, np.int32(steps)).compile()
+  return compiled_call.as_text()
 
 
 def collectives(hlo: str) -> list[dict]:

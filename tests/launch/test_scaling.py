@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from helpers import ROOT, last_json, run_child
 
+from launch.benchmarks import scale_model
+
 PROGRAM = """
 import json, sys
 sys.path.insert(0, {root!r})
@@ -81,3 +83,20 @@ def test_scaling_detects_a_call_to_the_host():
 
   hlo = jax.jit(call_host).lower(np.ones(3, np.float32)).compile().as_text()
   assert len(scaling.host_transfers(hlo)) == 1
+
+
+def test_modelled_exchange_is_that_of_a_ring():
+  """By hand: 4 machines send 6 messages of a quarter of the bytes each."""
+  network = scale_model.Network(bandwidth=1e9, latency=1e-6)
+  assert scale_model.exchange(4, 1_000_000, network) == pytest.approx(6 * (250e-6 + 1e-6))
+  assert scale_model.exchange(1, 1_000_000, network) == 0
+  # 10 ms alone; 3 ms for a quarter of the batch, and the exchange
+  assert scale_model.times_as_fast(10e-3, 3e-3, 4, 1_000_000, network) == pytest.approx(10 / 4.506)
+
+
+def test_a_row_of_the_modelled_table():
+  """Without bytes, only the messages cost: 62 of 20 µs or 2 µs for 32 machines."""
+  found = {'batch': 128, 'bytes': 0, 'seconds': {'1': 0.032, '4': 0.008, '32': 0.001}}
+  assert scale_model.row('rnn_mnist', found) == (
+    '| `rnn_mnist` | 128 | 32.0 | 8.0 | 1.0 | 3.9 / 4.0 | 14.3 / 28.5 | 31 / 32 | 312 / 481 |'
+  )
