@@ -55,6 +55,11 @@ class Lease:
     self._acquire()
 
   def _acquire(self):
+    if held := holder_above(self._store):
+      raise StoreError(
+        f'{self._store.address} is in a folder in use by {described(held)}: wait until it ends, or '
+        'give another --workdir'
+      )
     took_over = False
     for _ in range(ATTEMPTS):
       held = holder(self._store)
@@ -158,6 +163,20 @@ def holder(store: Store) -> dict[str, Any] | None:
     and all(isinstance(found.get(key), (int, float)) for key in ('process', 'heartbeat', 'expires'))
   )
   return found if is_valid else DAMAGED
+
+
+def holder_above(store: Store) -> dict[str, Any] | None:
+  """The content of the lease of a folder above a store, such as a sweep that trains there.
+
+  Leases that have expired, and folders that may not be read, are left out.
+  """
+  address = store.address
+  while '/' in (address := address.rpartition('/')[0]).partition('://')[2]:
+    with contextlib.suppress(StoreError):
+      held = holder(Store(address))
+      if held is not None and not has_expired(held):
+        return held
+  return None
 
 
 def has_expired(held: dict[str, Any]) -> bool:

@@ -135,7 +135,7 @@ def peeked(place: Place) -> Iterator[tuple[Place | pathlib.Path, dict[str, Any] 
     place: a folder or file, which is yielded unchanged with None, or an address.
 
   Yields:
-    (folder, content of the lease; None if nobody trains there).
+    (folder, content of the lease, or of that of a folder above; None if nobody trains there).
   """
   if not paths.is_address(place):
     yield place, None
@@ -147,8 +147,10 @@ def peeked(place: Place) -> Iterator[tuple[Place | pathlib.Path, dict[str, Any] 
     folder.mkdir()
     _fetch_small(store, folder)
     held = lease.holder(store)
+    if held is None or lease.has_expired(held):
+      held = lease.holder_above(store)
     with as_address(folder, store.address):
-      yield folder, None if held is None or lease.has_expired(held) else held
+      yield folder, held
 
 
 def _fetch_small(store, folder):

@@ -151,6 +151,21 @@ def test_predict_status_and_the_api_give_the_same_for_an_address(trained, tmp_pa
   np.testing.assert_array_equal(one.probabilities, two.probabilities)
 
 
+def test_status_of_a_run_of_a_sweep_that_trains_says_so(trained, capsys):
+  """The lease of the sweep, in the folder above, is that of its runs."""
+  (summary,) = [name for name in Store(ADDRESS).find() if name == 'summary.json']
+  Store(ADDRESS).delete([summary])  # it has not finished
+  held = lease.Lease(Store('memory://bucket/runs'), 'a')
+  for place in (ADDRESS, 'memory://bucket/runs'):
+    assert run(status, place, '--json') == 0
+    (one,) = last_json(capsys.readouterr().out)
+    assert one['state'] == 'training'
+  held.release()
+  assert run(status, ADDRESS, '--json') == 0
+  (one,) = last_json(capsys.readouterr().out)
+  assert one['state'] == 'stopped'
+
+
 def test_start_from_an_address(trained, small, config_file, tmp_path, capsys):
   file = config_file({**small, 'train_for': '4 steps', 'start_from': ADDRESS})
   assert run(main, f'--config={file}', f'--workdir={tmp_path / "next"}') == 0

@@ -47,6 +47,25 @@ def test_a_second_writer_is_refused_in_one_line_with_the_holder(store):
   assert first.is_held()
 
 
+def test_a_writer_inside_a_folder_in_use_is_refused(store):
+  """A run of a sweep that trains at an address may not be trained by itself meanwhile."""
+  held = Lease(store, 'a')
+  member = Store('memory://bucket/run/rate=1/seed0')
+  with pytest.raises(StoreError, match=r'seed0 is in a folder in use by process \d+ of .+: wait'):
+    Lease(member, 'b')
+  assert member.find() == {}
+  assert lease.holder_above(member)['mirror'] == 'a'
+  assert lease.holder_above(Store('memory://bucket/runs')) is None
+  held.release()
+  Lease(member, 'b').release()
+
+
+def test_an_expired_lease_above_does_not_count(store):
+  Lease(store, 'a')
+  time.sleep(0.6)
+  Lease(Store('memory://bucket/run/seed0'), 'b').release()
+
+
 def test_a_renewed_lease_does_not_expire(store):
   first = Lease(store, 'a')
   first.keep(never)
