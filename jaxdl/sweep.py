@@ -72,16 +72,16 @@ def main(arguments: list[str]) -> int:
         f'--on={values.on}: the trials of a search are trained one after another, because each '
         'depends on the results before it: leave out --on, or use config.axes'
       )
-    with _opened(values, path) as workdir:
+    with _opened(values, path) as (workdir, _):
       return _search(search.read(configured, path), path.stem, workdir, values, arguments)
   if 'model' in configured:
     raise ValueError(
       f'{values.config} is an experiment, not a sweep: '
       f'python -m jaxdl.main --config={values.config}'
     )
-  with _opened(values, path) as workdir:
+  with _opened(values, path) as (workdir, at_address):
     found = members.read(configured, path)
-    return _sweep(found, path.stem, workdir, values, slurm, arguments)
+    return _sweep(found, path.stem, workdir, at_address, values, slurm, arguments)
 
 
 def _parser(called):
@@ -121,22 +121,27 @@ def _parser(called):
 
 @contextlib.contextmanager
 def _opened(values, path):
-  """The folder of the sweep inside the `with` block, which may be at an address."""
+  """The folder of the sweep inside the `with` block, which may be at an address.
+
+  The second part is a `stores.Coordinated` if other processes train the runs at an address.
+  """
   place = values.workdir or f'runs/sweeps/{path.stem}'
-  if values.on and paths.is_address(place):
+  if values.on == 'slurm' and paths.is_address(place):
     raise ValueError(
-      f'--workdir={place} and --on={values.on} cannot be combined: give a folder that all workers '
-      'share'
+      f'--workdir={place} and --on=slurm cannot be combined: give a folder that all nodes share'
     )
   with contextlib.ExitStack() as stack:
     if values.describe:
       folder, _ = stack.enter_context(stores.peeked(place))
+      yield pathlib.Path(folder), None
+    elif values.on and paths.is_address(place):
+      coordinated = stack.enter_context(stores.coordinating(place))
+      yield coordinated.folder, coordinated
     else:
-      folder = stack.enter_context(stores.training(place))
-    yield pathlib.Path(folder)
+      yield pathlib.Path(stack.enter_context(stores.training(place))), None
 
 
-def _sweep(found, name, workdir, values, slurm, arguments):
+def _sweep(found, name, workdir, at_address, values, slurm, arguments):
   """Trains the members of a sweep, or describes them; returns the exit code."""
   waiting = members.unfinished(found, workdir)
   parallel.use_cpu_devices([member.config for member in found])
@@ -164,10 +169,10 @@ def _sweep(found, name, workdir, values, slurm, arguments):
       )
       return 0
     with output.unfailing():
-      return _train(name, workdir, found, groups, waiting, on, values, arguments)
+      return _train(name, workdir, at_address, found, groups, waiting, on, values, arguments)
 
 
-def _train(name, workdir, found, groups, waiting, engine, values, arguments):
+def _train(name, workdir, at_address, found, groups, waiting, engine, values, arguments):
   """Trains the groups of a sweep, writes its table and page, and returns the exit code."""
   command_line = f'python -m jaxdl.sweep {command.repeatable(arguments[1:])}'
   finished = [member for member in found if member not in waiting]
@@ -187,15 +192,18 @@ def _train(name, workdir, found, groups, waiting, engine, values, arguments):
       workdir=workdir,
       command_line=command_line,
       start_over=values.start_over,
+      address=at_address.address if at_address else None,
     )
-    result = _train_on(engine, planned, groups, found, workdir, report, values)
+    result = _train_on(engine, planned, groups, found, workdir, at_address, report, values)
+  if at_address:
+    at_address.fetch()
   return _finish(name, workdir, found, result, report, command_line, as_json=values.json)
 
 
-def _train_on(engine, planned, groups, found, workdir, report, values):
+def _train_on(engine, planned, groups, found, workdir, at_address, report, values):
   """Trains groups on an engine; `planned`: group → Task. Returns the Result."""
   disk.make_folder(workdir / tasks.LOGS)
-  progress = progress_table.Printer(found, workdir)
+  progress = progress_table.Printer(found, workdir, at_address)
   with stop_signals() as stop, report.while_training() as writer:
     known = engine.known()
     submitted = {folder for folders in known.values() for folder in folders}

@@ -9,15 +9,26 @@ gives a local copy of data, and `listed` a folder whose files are fetched one by
 
 from jaxdl.stores.data import copied, copied_below
 from jaxdl.stores.folder import Folder, listed
-from jaxdl.stores.opened import fetched, peeked, reading, training
+from jaxdl.stores.opened import (
+  Coordinated,
+  coordinating,
+  fetched,
+  peeked,
+  reading,
+  send,
+  training,
+)
 
 __all__ = [
+  'Coordinated',
   'Folder',
+  'coordinating',
   'copied',
   'copied_below',
   'fetched',
   'listed',
   'peeked',
   'reading',
+  'send',
   'training',
 ]

@@ -42,24 +42,41 @@ class Lease:
     store: the store.
     mirror: name of the local folder, whose lock this process holds. A lease of the same folder
       belongs to a process that has ended.
+    is_part: whether the run is part of a sweep whose process holds the lease of the folder above
+      and has given the run to this process. A lease of another process is then waited for until it
+      expires, because that process has died.
 
   Raises:
     StoreError: another process holds the lease; the message names it.
   """
 
-  def __init__(self, store: Store, mirror: str):
+  def __init__(self, store: Store, mirror: str, *, is_part: bool = False):
     self._store, self._mirror = store, mirror
     self._token, self._started = uuid.uuid4().hex, time.time()
     self._ended, self._thread = threading.Event(), None
     self.lost: dict[str, Any] | None = None
+    if is_part:
+      self._wait_until_expired()
+    else:
+      self._check_above()
     self._acquire()
 
-  def _acquire(self):
+  def _wait_until_expired(self):
+    end = time.monotonic() + EXPIRES + BEAT
+    while time.monotonic() < end:
+      held = holder(self._store)
+      if held is None or held['mirror'] == self._mirror or has_expired(held):
+        return
+      time.sleep(BEAT / 10)
+
+  def _check_above(self):
     if held := holder_above(self._store):
       raise StoreError(
         f'{self._store.address} is in a folder in use by {described(held)}: wait until it ends, or '
         'give another --workdir'
       )
+
+  def _acquire(self):
     took_over = False
     for _ in range(ATTEMPTS):
       held = holder(self._store)

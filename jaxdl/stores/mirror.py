@@ -64,12 +64,15 @@ class Mirror:
 
   # --- fetching
 
-  def pull(self) -> None:
+  def pull(self, *, checkpoints: bool = True) -> None:
     """Makes the folder equal to the store, except for what the folder has in addition.
 
     Checkpoints are fetched if they are committed and have the checksums of the commit. A run whose
     folder is at a later step than the store stays as it is, and so does a file that has changed
     here but not in the store: `push` sends them.
+
+    Args:
+      checkpoints: whether checkpoints are fetched, too.
 
     Raises:
       StoreError: the store fails, has no readable checkpoint of a run that it committed, no longer
@@ -78,16 +81,17 @@ class Mirror:
     before = None
     for _ in range(CHANGES):
       try:
-        return self._pull(before)
+        return self._pull(before, checkpoints)
       except _ChangedError as error:
         before = error.ids
     raise StoreError(f'{self.store.address} changes faster than it can be read: try again later')
 
-  def _pull(self, before):
+  def _pull(self, before, checkpoints):
     """Fetches once.
 
     Args:
       before: run → id of its commit when an object was missing or damaged; None at the first try.
+      checkpoints: as in `pull`.
 
     Raises:
       _ChangedError: an object is missing or damaged, perhaps because of a newer commit.
@@ -98,7 +102,7 @@ class Mirror:
     local = scan(self.folder)
     kept = {run for run in _runs(local) if self._is_ahead(run, commits.get(run), local)}
     for run, one in commits.items():
-      if run not in kept:
+      if checkpoints and run not in kept:
         self._fetch_checkpoints(run, one, local, None if ids == before else ids)
     self._fetch_others(listed, commits, local, kept)
     for run, one in commits.items():

@@ -24,7 +24,9 @@ Place = TypeVar('Place')
 
 
 @contextlib.contextmanager
-def training(place: Place, *, is_first: bool = True) -> Iterator[Place | pathlib.Path]:
+def training(
+  place: Place, *, is_first: bool = True, is_part: bool = False
+) -> Iterator[Place | pathlib.Path]:
   """The folder in which a command trains the run or the sweep of a place.
 
   For an address, the run is fetched into its mirror, whose checkpoints are sent to the store while
@@ -33,6 +35,7 @@ def training(place: Place, *, is_first: bool = True) -> Iterator[Place | pathlib
   Args:
     place: a folder, which is yielded unchanged, or an address.
     is_first: whether this is the process that reads and writes the folder.
+    is_part: whether the run is part of a sweep that `coordinating` has opened, as in Lease.
 
   Raises:
     StoreError: the store fails, or another process trains there. At the end of the block: not
@@ -49,7 +52,7 @@ def training(place: Place, *, is_first: bool = True) -> Iterator[Place | pathlib
   with locked(base, store.address), contextlib.ExitStack() as stack:
     mirror = Mirror(store, base)
     store.find()  # a missing bucket or wrong credentials are reported before anything is written
-    held = Lease(store, mirror.state.mirror)
+    held = Lease(store, mirror.state.mirror, is_part=is_part)
     stack.callback(held.release)
     held.keep(lambda: _stop_training(held))  # also while a large run is fetched
     mirror.pull()
@@ -62,6 +65,68 @@ def training(place: Place, *, is_first: bool = True) -> Iterator[Place | pathlib
         pusher.finish()
       raise
     pusher.finish()
+
+
+class Coordinated:
+  """A sweep at an address whose runs other processes train, each at its own address below.
+
+  Args:
+    mirror: its mirror.
+
+  Attributes:
+    folder: the local folder, without the checkpoints until `fetch`.
+    address: the address.
+  """
+
+  def __init__(self, mirror: Mirror):
+    self._mirror = mirror
+    self.folder, self.address = mirror.folder, mirror.store.address
+
+  def refresh(self) -> None:
+    """Fetches the small files of all runs; if the store fails, nothing changes."""
+    with contextlib.suppress(StoreError):
+      self._mirror.pull(checkpoints=False)
+
+  def fetch(self) -> None:
+    """Fetches everything, with the checkpoints.
+
+    Raises:
+      StoreError: the store fails.
+    """
+    self._mirror.pull()
+
+  def trains(self, folder: str) -> bool:
+    """Whether a process trains the run of a folder of the sweep now."""
+    with contextlib.suppress(StoreError):
+      held = lease.holder(Store(f'{self.address}/{folder}'))
+      return held is not None and not lease.has_expired(held)
+    return False
+
+
+@contextlib.contextmanager
+def coordinating(address: str) -> Iterator[Coordinated]:
+  """A sweep at an address whose runs other processes train by `training` with `is_part`.
+
+  This process holds the lease of the sweep. What it writes beside the runs is sent at the end.
+
+  Args:
+    address: the address of the sweep.
+
+  Raises:
+    StoreError: the store fails, or another process trains there.
+  """
+  store = Store(address)
+  base = base_of(store, 'coordinating')
+  with locked(base, store.address), contextlib.ExitStack() as stack:
+    mirror = Mirror(store, base)
+    store.find()
+    held = Lease(store, mirror.state.mirror)
+    stack.callback(held.release)
+    held.keep(lambda: _stop_training(held))
+    mirror.pull(checkpoints=False)
+    with as_address(mirror.folder, store.address):
+      yield Coordinated(mirror)
+    mirror.push_others()
 
 
 def _stop_training(held):
@@ -94,6 +159,16 @@ def reading(place: Place) -> Iterator[Place | pathlib.Path]:
     yield mirror.folder
   with locked(mirror.base, mirror.store.address, WAIT):
     mirror.push_others()
+
+
+def send(file: pathlib.Path, address: str) -> None:
+  """Sends a file to an address, the folder of the object.
+
+  Raises:
+    StoreError: the store fails.
+    FileNotFoundError: there is no such file.
+  """
+  Store(address).upload(file, file.name)
 
 
 def fetched(place: Place) -> Place | pathlib.Path:

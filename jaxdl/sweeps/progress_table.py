@@ -5,6 +5,7 @@ import pathlib
 import time
 from collections.abc import Sequence
 
+from jaxdl import stores
 from jaxdl.runs import folder as run_folder
 from jaxdl.runs import record
 from jaxdl.step import metrics
@@ -31,13 +32,23 @@ class Row:
   state: str = 'waiting'
 
 
-def row(member: Member, workdir: pathlib.Path) -> Row:
-  """The state of a member, from the files of its folder."""
+def row(member: Member, workdir: pathlib.Path, at_address: stores.Coordinated | None = None) -> Row:
+  """The state of a member, from the files of its folder.
+
+  Args:
+    member: the member.
+    workdir: the sweep's folder.
+    at_address: the sweep, if it is at an address.
+  """
   place = workdir / member.folder
   label = f'{member.label} (seed {member.seed})'
   try:
     run = record.load(place)
-    trains = bool(run_folder.trainer(place).get('now'))
+    trains = (
+      at_address.trains(member.folder)
+      if at_address and not run.finished
+      else bool(run_folder.trainer(place).get('now'))
+    )
   except (OSError, ValueError):  # not started, or a file that is just being written
     return Row(label)
   saved = run_folder.last_checkpoint(place)
@@ -50,9 +61,11 @@ def row(member: Member, workdir: pathlib.Path) -> Row:
   return Row(label, step, run.steps, progress.describe(figures), state)
 
 
-def rows(found: Sequence[Member], workdir: pathlib.Path) -> list[Row]:
-  """The states of members."""
-  return [row(member, workdir) for member in found]
+def rows(
+  found: Sequence[Member], workdir: pathlib.Path, at_address: stores.Coordinated | None = None
+) -> list[Row]:
+  """The states of members; the arguments are those of `row`."""
+  return [row(member, workdir, at_address) for member in found]
 
 
 def text(states: Sequence[Row]) -> str:
@@ -92,10 +105,16 @@ class Printer:
   Args:
     found: the members of the sweep.
     workdir: the sweep's folder.
+    at_address: the sweep, if it is at an address.
   """
 
-  def __init__(self, found: Sequence[Member], workdir: pathlib.Path) -> None:
-    self._found, self._workdir = found, workdir
+  def __init__(
+    self,
+    found: Sequence[Member],
+    workdir: pathlib.Path,
+    at_address: stores.Coordinated | None = None,
+  ) -> None:
+    self._found, self._workdir, self._at_address = found, workdir, at_address
     self._last = time.monotonic()
     self._first: tuple[float, float] | None = None  # time and share of the first table
 
@@ -105,7 +124,9 @@ class Printer:
     if now - self._last < progress.SILENCE:
       return None
     self._last = now
-    states = rows(self._found, self._workdir)
+    if self._at_address:
+      self._at_address.refresh()
+    states = rows(self._found, self._workdir, self._at_address)
     print(text(states), flush=True)
     done = share(states)
     if self._first is None:

@@ -7,10 +7,12 @@ import contextlib
 import dataclasses
 import pathlib
 import platform
+import tempfile
 import traceback
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from jaxdl import stores
 from jaxdl.config import named
 from jaxdl.devices import parallel
 from jaxdl.sweeps.members import Member
@@ -30,7 +32,9 @@ class Task:
     members: the members. Own code in their configs is named by its absolute path.
     code: for each member, file of its own code → checksum.
     finished: members of the sweep that were already finished, without their configs.
-    workdir: absolute path of the sweep's folder.
+    workdir: absolute path of the sweep's folder; the folder on the machine that runs the sweep if
+      there is an address.
+    address: address of the sweep in an object store; None if all machines share the folder.
     command: the command that trains the sweep.
     cpu_devices: number of virtual devices of the CPU.
     start_over: as in `loop.train`.
@@ -40,6 +44,7 @@ class Task:
   code: tuple[dict[str, str], ...]
   finished: tuple[Member, ...]
   workdir: str
+  address: str | None
   command: str
   cpu_devices: int
   start_over: bool
@@ -85,6 +90,7 @@ def of_group(
   workdir: pathlib.Path,
   command_line: str,
   start_over: bool,
+  address: str | None = None,
 ) -> Task:
   """The task that trains a group.
 
@@ -95,12 +101,14 @@ def of_group(
     workdir: the sweep's folder.
     command_line: the command that trains the sweep.
     start_over: as in `loop.train`.
+    address: as in Task.
   """
   return Task(
     members=tuple(dataclasses.replace(one, config=_located(one.config)) for one in group),
     code=tuple(named.record(one.config).get('sha256', {}) for one in group),
     finished=tuple(dataclasses.replace(one, config={}) for one in finished),
     workdir=str(workdir.absolute()),
+    address=address,
     command=command_line,
     cpu_devices=parallel.shared_cpu_devices([one.config for one in found]),
     start_over=start_over,
@@ -133,24 +141,53 @@ def _linked(member, sums):
 def train(task: Task) -> Outcome:
   """Trains the members of a task in this process, which does nothing else.
 
-  SIGTERM and SIGINT stop the training; its state is saved. The output goes to `Task.log`.
+  SIGTERM and SIGINT stop the training; its state is saved. The output goes to `Task.log`, or to an
+  object of the same name.
 
   Args:
     task: the task.
   """
+  if task.address is not None:
+    return _train_at_address(task, task.address)
   if not task.log.parent.is_dir():
     return Outcome(
       error=f'{task.workdir} does not exist on {platform.node()}: give a --workdir that all '
       'machines share'
     )
-  with _output(task.log), stop_signals() as stop:
+  with _output(task.log):
+    return _train_in(task, pathlib.Path(task.workdir), {})
+
+
+def _train_at_address(task, address):
+  """Trains the members of a task, each in the mirror of its own address."""
+  with tempfile.TemporaryDirectory(prefix='jaxdl-') as temporary:
+    log = pathlib.Path(temporary) / task.log.name
+    try:
+      with _output(log), contextlib.ExitStack() as stack:
+        sweep, _ = stack.enter_context(stores.peeked(address))
+        folders = {
+          folder: stack.enter_context(stores.training(f'{address}/{folder}', is_part=True))
+          for folder in task.folders
+        }
+        return _train_in(task, sweep, folders)
+    except OSError as error:  # the store fails, at the start or at the end
+      return Outcome(error=_line(error))
+    finally:
+      with contextlib.suppress(OSError):
+        stores.send(log, f'{address}/{LOGS}')
+
+
+def _train_in(task, workdir, folders):
+  """Trains the members of a task; `workdir` and `folders` are those of Trainer."""
+  with stop_signals() as stop:
     command.prepare_libraries()
     parallel.use_cpu_devices([{'cpu_devices': task.cpu_devices}])
     trainer = Trainer(
-      pathlib.Path(task.workdir),
+      workdir,
       task.command,
       finished=list(task.finished),
       start_over=task.start_over,
+      folders=folders,
     )
     error = None
     try:

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import pathlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -32,6 +32,7 @@ class Trainer:
     command: the command that trains the sweep.
     finished: members that were already finished.
     start_over: as in `loop.train`.
+    folders: folder of a member in the sweep → the folder in which it is trained, if it is another.
     after_evaluation, is_over: as in `loop.Callbacks`, of every run.
     faults: folder of a member → why it failed.
     damaged: folder of a member → error message about its damaged checkpoints.
@@ -43,6 +44,7 @@ class Trainer:
   command: str
   finished: list[Member]
   start_over: bool = False
+  folders: Mapping[str, pathlib.Path] = dataclasses.field(default_factory=dict)
   after_evaluation: Callable[..., Any] = loop.nothing
   is_over: Callable[..., Any] = loop.nothing
   faults: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -59,7 +61,7 @@ class Trainer:
     """
     by_start = {}
     for member in group:
-      place = self.workdir / member.folder
+      place = self._place(member)
       by_start.setdefault((checkpoint.last_step(place), format_of(place)), []).append(member)
     for (step, format), chosen in by_start.items():
       if signals:
@@ -68,6 +70,10 @@ class Trainer:
       self.groups += 1
       if self.groups % CLEARED_EVERY == 0:
         jax.clear_caches()
+
+  def _place(self, member):
+    """The folder in which a member is trained."""
+    return self.folders.get(member.folder, self.workdir / member.folder)
 
   def _train_together(self, chosen, signals, *, resumes, format):
     names = '; '.join(f'{member.label} (seed {member.seed})' for member in chosen)
@@ -91,12 +97,12 @@ class Trainer:
       if isinstance(result, str):
         self.faults[member.folder] = result
         if len(waiting) == 1:
-          print(f'  {self.workdir / member.folder}: {result}', flush=True)
+          print(f'  {self._place(member)}: {result}', flush=True)
 
   def _train_runs(self, chosen):
     """Trains each (member, Experiment); returns its summary, or why it failed."""
     experiments = [experiment for _, experiment in chosen]
-    folders = [self.workdir / member.folder for member, _ in chosen]
+    folders = [self._place(member) for member, _ in chosen]
     callbacks = [
       loop.Callbacks(
         at_start=functools.partial(self._write_start, member, experiment),
@@ -114,7 +120,7 @@ class Trainer:
     """Reports the member whose checkpoints are all damaged; returns the other members."""
     left = []
     for member, experiment in waiting:
-      if (self.workdir / member.folder).absolute() == error.workdir:
+      if self._place(member).absolute() == error.workdir:
         self.damaged[member.folder] = str(error)
       else:
         left.append((member, experiment))
@@ -138,7 +144,7 @@ class Trainer:
 
   def _write_start(self, member, experiment, writers):
     """Writes the command, the graph and the hyper-parameters of a new run."""
-    outputs, folder = SideOutputs(), self.workdir / member.folder
+    outputs, folder = SideOutputs(), self._place(member)
     file = folder / 'command.txt'
     outputs.attempt(str(file), disk.write_atomic, file, f'{self.command}\n')
     outputs.attempt(

@@ -19,10 +19,14 @@ import numpy as np
 import pytest
 from helpers import ROOT, WITHOUT_TENSORFLOW, last_json, slow_after, state_of
 
+from jaxdl import stores
 from jaxdl import sweep as sweep_command
 from jaxdl.config.reading import read_file
 from jaxdl.runs import files
 from jaxdl.runs import folder as run_folder
+from jaxdl.stores import lease, local
+from jaxdl.stores.lease import Lease
+from jaxdl.stores.store import Store
 from jaxdl.sweeps import (
   dispatch,
   engines,
@@ -58,7 +62,7 @@ def found(sweep, tmp_path):
   return members.read(sweep, tmp_path / 'sweep.py')
 
 
-def task_of(group, workdir, *, found=None):
+def task_of(group, workdir, *, found=None, address=None):
   """The task of a group as another process gets it."""
   task = tasks.of_group(
     group,
@@ -67,6 +71,7 @@ def task_of(group, workdir, *, found=None):
     workdir=workdir,
     command_line='python -m jaxdl.sweep',
     start_over=False,
+    address=address,
   )
   return pickle.loads(pickle.dumps(task))
 
@@ -228,6 +233,68 @@ def test_own_code_of_a_task_is_imported_where_it_is_trained(sweep, small, config
   code.write_text(code.read_text().replace('mean(1)', 'sum(1)'))
   (tmp_path / 'logs').mkdir()
   assert 'its own code has changed' in str(tasks.train(task).error)
+
+
+@pytest.fixture
+def address(monkeypatch, tmp_path):
+  """The address of an empty store in memory; mirrors are in a folder of the test."""
+  import fsspec
+
+  fsspec.filesystem('memory').store.clear()
+  monkeypatch.setenv(local.PLACE, str(tmp_path / 'mirrors'))
+  monkeypatch.setattr(lease, 'SETTLES', 0.0)
+  return 'memory://bucket/sweep'
+
+
+def test_tasks_at_an_address_equal_a_sweep_in_one_process(
+  sweep, found, config_file, tmp_path, address
+):
+  """The process that coordinates them sees their progress, and at the end has their runs."""
+  train_in_one_process(config_file(sweep, 'sweep'), tmp_path / 'one')
+  with stores.coordinating(address) as coordinated:
+    (first,), (second,) = grouping.grouped(found, together='never')
+    planned = functools.partial(task_of, found=found, address=coordinated.address)
+    assert tasks.train(planned([first], coordinated.folder)) == Outcome()
+    coordinated.refresh()
+    rows = progress_table.rows(found, coordinated.folder, coordinated)
+    assert progress_table.text(rows) == '1 of 2 runs finished, 1 waiting'
+    held = Lease(Store(f'{address}/{second.folder}'), 'other', is_part=True)
+    assert [coordinated.trains(member.folder) for member in found] == [False, True]
+    held.release()
+    assert tasks.train(planned([second], coordinated.folder)) == Outcome()
+    coordinated.fetch()
+    check_equal_runs(found, tmp_path / 'one', coordinated.folder)
+    assert 'training fast' in (coordinated.folder / 'logs/fast-seed0.log').read_text()
+    (coordinated.folder / 'table.md').write_text('table')
+  names = Store(address).find()
+  assert {'table.md', 'logs/slow-seed0.log', 'fast/seed0/committed.json'} <= names.keys()
+  assert not [name for name in names if name.endswith(lease.NAME)]
+  with stores.reading(address) as folder:
+    check_equal_runs(found, tmp_path / 'one', folder)
+
+
+def test_a_sweep_at_an_address_is_coordinated_by_one_process(found, tmp_path, address):
+  with stores.coordinating(address):
+    for place in (address, f'{address}/fast/seed0'):
+      with pytest.raises(OSError, match=r'in use by (another )?process'), stores.training(place):
+        pass
+  fails = tasks.train(task_of(found[:1], tmp_path, address='memory2://bucket/sweep'))
+  assert fails.error is not None
+  assert 'memory2://bucket/sweep' in fails.error
+
+
+@pytest.mark.parametrize('expired', [True, False])
+def test_a_repeated_task_waits_for_the_lease_of_a_worker_that_died(
+  expired, found, tmp_path, address, monkeypatch, capfd
+):
+  """On another machine, which does not see the lock of the first."""
+  monkeypatch.setattr(lease, 'BEAT', 0.1)
+  monkeypatch.setattr(lease, 'EXPIRES', 1.0 if expired else 1000.0)
+  Lease(Store(f'{address}/fast/seed0'), 'mirror on another machine', is_part=True)
+  monkeypatch.setattr(lease, 'EXPIRES', 1.0)
+  outcome = tasks.train(task_of(found[:1], tmp_path, address=address))
+  assert (outcome.error is None) == expired
+  assert expired or f'{address}/fast/seed0 is in use by process' in str(outcome.error)
 
 
 def test_progress_has_the_state_of_every_run(sweep, found, config_file, tmp_path):
@@ -552,13 +619,18 @@ def test_a_slurm_job_is_continued_at_the_end_of_its_time(start, long_sweep, tmp_
 
 @pytest.mark.slow
 @with_ray
-def test_ray_resumes_the_runs_of_a_killed_worker_and_of_ctrl_c(start, long_sweep, tmp_path):
+@pytest.mark.parametrize('scheme', ['', 'file://'], ids=['folder', 'store'])
+def test_ray_resumes_the_runs_of_a_killed_worker_and_of_ctrl_c(
+  scheme, start, long_sweep, tmp_path, monkeypatch
+):
   """Two workers train; one is killed, later all are interrupted. The runs equal those of one
   process, bit for bit.
   """
+  monkeypatch.setenv(local.PLACE, str(tmp_path / 'mirrors'))
   out, flags = tmp_path / 'ray', ('--on=ray', '--cpus=1')
   fast, slow = out / 'fast/seed0', out / 'slow/seed0'
-  first = start(out, *flags)
+  place = f'{scheme}{out}'
+  first = start(place, *flags)
   first.wait_for(lambda: saved(fast) > 30)
   at_death = saved(fast)
   send(fast, signal.SIGKILL)
@@ -570,8 +642,10 @@ def test_ray_resumes_the_runs_of_a_killed_worker_and_of_ctrl_c(start, long_sweep
   assert 'resuming' in (out / 'logs/fast-seed0.log').read_text()
   assert last_json(shown)['stopped']
   assert 0 < saved(fast) < 600
-  shown, _ = start(out, *flags).finish(0)
+  shown, _ = start(place, *flags).finish(0)
   assert last_json(shown)['finished'] == 2
+  assert (out / 'table.md').is_file()
+  assert (out / 'compare.html').is_file()
   train_in_one_process(long_sweep, tmp_path / 'one')
   check_equal_runs(members.read(read_file(long_sweep), long_sweep), tmp_path / 'one', out)
 
