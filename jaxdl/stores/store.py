@@ -89,7 +89,8 @@ class Store:
     protocol, _, rest = address.partition('://')
     self.protocol = NAMES.get(protocol.lower(), protocol.lower())
     rest = '/'.join(part for part in rest.split('/') if part)
-    self.address = f'{self.protocol}://{rest}'
+    root = '/' if self.protocol in ('file', 'local') else ''
+    self.address = f'{self.protocol}://{root}{rest}'
     self.name = rest.rpartition('/')[2]
     if not rest or (self.protocol in EXTRAS and '/' not in rest):
       raise StoreError(

@@ -154,3 +154,8 @@ def test_at_most_one_of_many_writers_takes_over_an_expired_lease(store, capsys):
     with futures.ThreadPoolExecutor(4) as pool:
       found = [one for one in pool.map(attempt, range(4)) if one]
     assert sum(one.is_held() for one in found) <= 1
+
+
+def test_addresses_in_their_shortest_form():
+  assert Store('memory://bucket//runs/').address == 'memory://bucket/runs'
+  assert Store('file:///tmp//runs/').address == 'file:///tmp/runs'  # of an absolute path
