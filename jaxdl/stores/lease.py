@@ -63,10 +63,14 @@ class Lease:
 
   def _wait_until_expired(self):
     end = time.monotonic() + EXPIRES + BEAT
+    said = False
     while time.monotonic() < end:
       held = holder(self._store)
       if held is None or held['mirror'] == self._mirror or has_expired(held):
         return
+      if not said:
+        print(f'waiting until the lease of {described(held)} expires', flush=True)
+      said = True
       time.sleep(BEAT / 10)
 
   def _check_above(self):

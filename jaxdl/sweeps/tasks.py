@@ -147,18 +147,19 @@ def train(task: Task) -> Outcome:
   Args:
     task: the task.
   """
-  if task.address is not None:
-    return _train_at_address(task, task.address)
-  if not task.log.parent.is_dir():
-    return Outcome(
-      error=f'{task.workdir} does not exist on {platform.node()}: give a --workdir that all '
-      'machines share'
-    )
-  with _output(task.log):
-    return _train_in(task, pathlib.Path(task.workdir), {})
+  with stop_signals() as stop:
+    if task.address is not None:
+      return _train_at_address(task, task.address, stop)
+    if not task.log.parent.is_dir():
+      return Outcome(
+        error=f'{task.workdir} does not exist on {platform.node()}: give a --workdir that all '
+        'machines share'
+      )
+    with _output(task.log):
+      return _train_in(task, stop, pathlib.Path(task.workdir), {})
 
 
-def _train_at_address(task, address):
+def _train_at_address(task, address, stop):
   """Trains the members of a task, each in the mirror of its own address."""
   with tempfile.TemporaryDirectory(prefix='jaxdl-') as temporary:
     log = pathlib.Path(temporary) / task.log.name
@@ -169,7 +170,7 @@ def _train_at_address(task, address):
           folder: stack.enter_context(stores.training(f'{address}/{folder}', is_part=True))
           for folder in task.folders
         }
-        return _train_in(task, sweep, folders)
+        return _train_in(task, stop, sweep, folders)
     except OSError as error:  # the store fails, at the start or at the end
       return Outcome(error=_line(error))
     finally:
@@ -177,26 +178,25 @@ def _train_at_address(task, address):
         stores.send(log, f'{address}/{LOGS}')
 
 
-def _train_in(task, workdir, folders):
+def _train_in(task, stop, workdir, folders):
   """Trains the members of a task; `workdir` and `folders` are those of Trainer."""
-  with stop_signals() as stop:
-    command.prepare_libraries()
-    parallel.use_cpu_devices([{'cpu_devices': task.cpu_devices}])
-    trainer = Trainer(
-      workdir,
-      task.command,
-      finished=list(task.finished),
-      start_over=task.start_over,
-      folders=folders,
-    )
-    error = None
-    try:
-      group = [_linked(*pair) for pair in zip(task.members, task.code, strict=True)]
-      trainer.train(group, stop)
-    except Exception as raised:  # of any kind: the other tasks continue
-      traceback.print_exc()
-      error = _line(raised)
-    return Outcome(trainer.faults, trainer.damaged, bool(stop), error)
+  command.prepare_libraries()
+  parallel.use_cpu_devices([{'cpu_devices': task.cpu_devices}])
+  trainer = Trainer(
+    workdir,
+    task.command,
+    finished=list(task.finished),
+    start_over=task.start_over,
+    folders=folders,
+  )
+  error = None
+  try:
+    group = [_linked(*pair) for pair in zip(task.members, task.code, strict=True)]
+    trainer.train(group, stop)
+  except Exception as raised:  # of any kind: the other tasks continue
+    traceback.print_exc()
+    error = _line(raised)
+  return Outcome(trainer.faults, trainer.damaged, bool(stop), error)
 
 
 def _line(error: Exception) -> str:
