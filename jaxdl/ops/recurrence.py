@@ -210,7 +210,7 @@ def _scan(cell, in_bfloat16, carry, inputs, kernels, real) -> tuple[Array, Any]:
 
 def _recur_forward(cell, in_bfloat16, carry, inputs, kernels, real):
   input_kernel, recurrent_kernel, bias, *recurrent_bias = kernels
-  factor, times, _ = _products(in_bfloat16, inputs.dtype)
+  factor, times = _products(in_bfloat16, inputs.dtype)
   input_kernel, recurrent_kernel = factor(input_kernel), factor(recurrent_kernel)
   joined = jnp.concatenate([input_kernel, recurrent_kernel])  # [I + H, G]
 
@@ -247,8 +247,7 @@ def _where_real(real, values, others):
 def _recur_backward(cell, in_bfloat16, saved, cotangents):
   inputs, carries, kept, (input_kernel, recurrent_kernel, *biases), real = saved
   of_outputs, of_last = cotangents
-  factor, times, transposed = _products(in_bfloat16, inputs.dtype)
-  of_hidden = transposed(factor(recurrent_kernel))  # [G, H]
+  to_hidden = _by_transpose(recurrent_kernel, in_bfloat16)
 
   def step(of_carry, at_time):
     carry, kept, of_output, real = at_time
@@ -264,11 +263,11 @@ def _recur_backward(cell, in_bfloat16, saved, cotangents):
     ]
     # Without the barrier, XLA computes them again in each of their users.
     joined = jax.lax.optimization_barrier(joined)
-    return (of_carry[0] + times(factor(joined[-1]), of_hidden), *of_carry[1:]), joined
+    return (of_carry[0] + to_hidden(joined[-1]), *of_carry[1:]), joined
 
   # of_sums: [T, B, G] each
   of_first, of_sums = jax.lax.scan(step, of_last, (carries, kept, of_outputs, real), reverse=True)
-  of_inputs = times(factor(of_sums[0]), transposed(factor(input_kernel)))
+  of_inputs = _by_transpose(input_kernel, in_bfloat16)(of_sums[0])
   of_kernels = (
     _over_time(inputs, of_sums[0], in_bfloat16),
     _over_time(carries[0], of_sums[-1], in_bfloat16),
@@ -292,16 +291,25 @@ def _over_time(values, of_sums, in_bfloat16):
   Returns:
     [N, G].
   """
-  factor, times, transposed = _products(in_bfloat16, values.dtype)
-  lines, of_lines = (factor(array.reshape(-1, array.shape[-1])) for array in (values, of_sums))
-  return times(transposed(lines), of_lines)
+  if not in_bfloat16:
+    return jnp.tensordot(values, of_sums, axes=((0, 1), (0, 1)))
+  lines, of_lines = (rounded(array.reshape(-1, array.shape[-1])) for array in (values, of_sums))
+  return multiply(rows_of_transpose(lines), of_lines, values.dtype)
 
 
 def _products(in_bfloat16, dtype):
-  """Functions that prepare a factor of a product, multiply two factors, and transpose one."""
+  """Functions that prepare a factor of a product, and that multiply two factors."""
   if not in_bfloat16:
-    return jnp.asarray, jnp.matmul, jnp.transpose
-  return rounded, functools.partial(multiply, dtype=dtype), rows_of_transpose
+    return jnp.asarray, jnp.matmul
+  return rounded, functools.partial(multiply, dtype=dtype)
+
+
+def _by_transpose(kernel, in_bfloat16):
+  """A function that multiplies an array by the transpose of a kernel."""
+  if not in_bfloat16:
+    return lambda array: array @ kernel.T
+  transpose = rows_of_transpose(rounded(kernel))
+  return lambda array: multiply(rounded(array), transpose, array.dtype)
 
 
 def _recurrence():
