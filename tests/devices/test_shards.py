@@ -66,6 +66,7 @@ def assert_same_bits(config, tmp_path, devices):
     assert state == found[0][1]
 
 
+@pytest.mark.slow
 def test_run_may_move_between_numbers_of_devices(tmp_path):
   assert_same_bits({**CONFIG, 'schedule': None}, tmp_path, (1, 4))
 
