@@ -20,7 +20,7 @@ MAY_IMPORT = {
   'stores': {'config'},
   'data': {'config', 'stores'},
   'models': {'ops', 'devices', 'config'},
-  'step': {'devices', 'config'},
+  'step': {'ops', 'devices', 'config'},
   'terminal': {'step', 'config'},
   'runs': {'models', 'step', 'devices', 'config'},
   'lint': {'data', 'models', 'step', 'devices', 'config'},
@@ -66,6 +66,7 @@ MAY_IMPORT = {
     'config',
   },
   'sweeps': {
+    'stores',
     'training',
     'monitoring',
     'lint',
