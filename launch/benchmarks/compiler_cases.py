@@ -210,7 +210,8 @@ def build(name: str, size: str, **changes: Any) -> experiment.Experiment:
     load, read = images.load, functools.partial(_images, classes, batch + batch // 2 + 1, shape)
   read.__name__ = RANDOM
   DATA_SETS[RANDOM] = functools.partial(load, read)
-  config.pop('reported', None)
+  for key in ('reported', 'test_augment'):  # there is no test split
+    config.pop(key, None)
   return experiment.build({**config, 'cpu_devices': 1, **changes}, name)
 
 
