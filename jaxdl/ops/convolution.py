@@ -116,11 +116,9 @@ def as_products(
   """
   if groups > 1:
     return in_groups(inputs, kernel, strides, pads, groups)
-  if are_rounded():
-    return by_patches(inputs, kernel, strides, pads, True)
-  if training and pays(inputs, kernel, strides, pads):
+  if training and not are_rounded() and pays(inputs, kernel, strides, pads):
     return winograd(inputs, kernel, pads)
-  return by_patches(inputs, kernel, strides, pads)
+  return by_patches(inputs, kernel, strides, pads, are_rounded())
 
 
 def explicit_padding(

@@ -285,7 +285,7 @@ def test_a_sweep_at_an_address_is_coordinated_by_one_process(found, tmp_path, ad
 
 @pytest.mark.parametrize('expired', [True, False])
 def test_a_repeated_task_waits_for_the_lease_of_a_worker_that_died(
-  expired, found, tmp_path, address, monkeypatch, capfd
+  expired, found, tmp_path, address, monkeypatch
 ):
   """On another machine, which does not see the lock of the first."""
   monkeypatch.setattr(lease, 'BEAT', 0.1)
