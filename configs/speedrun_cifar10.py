@@ -34,11 +34,12 @@ def get_config():
   config = ml_collections.ConfigDict()
   config.seed = 0
   config.cpu_devices = 2
+  config.precision = 'bfloat16_products'
   config.task = dict(name='classify', label_smoothing=0.2)
   config.train_for = '10 epochs'
   config.log_every = '10 steps'
-  config.evaluate_every = '1 epoch'
-  config.checkpoint_every = '1 epoch'
+  config.evaluate_every = '2 epochs'
+  config.checkpoint_every = '2 epochs'
   config.data = dict(
     name='cifar10',
     source='auto',
