@@ -4,7 +4,7 @@ Network, weights, batch and optimizer are the same.
 
     pip install '.[bench]'
     python -m launch.benchmarks.benchmark [--rounds=5] [--seconds=2] [--only=lstm_mnist,…]
-    [--peers=torch,…]
+    [--peers=torch,…] [--bfloat16]
     python -m launch.benchmarks.benchmark --table-only
     python -m launch.benchmarks.benchmark --starts [--rounds=2]
     python -m launch.benchmarks.benchmark --together=8 --only=lstm_mnist
@@ -30,7 +30,7 @@ from collections.abc import Iterator, Sequence
 import psutil
 
 from launch.benchmarks import contender, speed_table
-from launch.benchmarks.racing import PEERS, race, start_of_main, starts
+from launch.benchmarks.racing import CLOSE, CLOSE_BFLOAT16, PEERS, race, start_of_main, starts
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FIGURES = ROOT / 'docs/speed.json'
@@ -75,7 +75,7 @@ def peak_bytes() -> int:
 
 
 def measure(
-  names: Sequence[str], peers: Sequence[str], rounds: int, seconds: float
+  names: Sequence[str], peers: Sequence[str], rounds: int, seconds: float, bfloat16: bool
 ) -> Iterator[tuple[str, dict]]:
   """Races the contenders on each workload.
 
@@ -84,13 +84,14 @@ def measure(
     peers: contenders besides jaxdl.
     rounds: turns of each contender.
     seconds: approximate length of a turn.
+    bfloat16: whether products are in bfloat16 in training.
 
   Yields:
     First ('limits', speed of the device and start of `jaxdl.main`), then (workload, figures).
   """
   from launch.benchmarks import limits, with_flax, workloads
 
-  operations, copied = limits.measure()
+  operations, copied = limits.measure(bfloat16=bfloat16)
   cold, warm = start_of_main()
   yield (
     'limits',
@@ -103,10 +104,16 @@ def measure(
   )
   for name in names:
     with tempfile.TemporaryDirectory() as folder:
-      workloads.write(name, folder)
+      workloads.write(name, folder, bfloat16)
       task = contender.read(folder)
       flops = with_flax.work(task)
-      figures = race(folder, ['jaxdl', *peers], rounds=rounds, seconds=seconds)
+      figures = race(
+        folder,
+        ['jaxdl', *peers],
+        rounds=rounds,
+        seconds=seconds,
+        close=CLOSE_BFLOAT16 if bfloat16 else CLOSE,
+      )
       best = figures['contenders']['jaxdl']['ms'] / 1e3
       examples = task.batch * (task.inputs.shape[-1] if task.text else 1)
       # Adam reads at least four numbers of each parameter and writes three
@@ -174,6 +181,11 @@ def _parser():
   parser.add_argument(
     '--starts', action='store_true', help='only measure the time to the first step'
   )
+  parser.add_argument(
+    '--bfloat16',
+    action='store_true',
+    help='train with products in bfloat16; other frameworks by their own mixed precision',
+  )
   parser.add_argument('--together', type=int, default=0, help='seeds that one program trains')
   return parser
 
@@ -204,6 +216,8 @@ def _measure_and_store(parser, options):
 
   names = _chosen_workloads(parser, options)
   device = f'{len(jax.local_devices())} x {jax.local_devices()[0].device_kind}'
+  if options.bfloat16:
+    device += ', products in bfloat16'
   raced = _read(options.json).get(device, {}) if options.starts else {}
   if options.starts:
     missing = [name for name in names if name not in raced]
@@ -214,7 +228,7 @@ def _measure_and_store(parser, options):
     found = measure_starts(names, options.rounds)
   else:
     peers = [peer for peer in options.peers.split(',') if peer]
-    found = measure(names, peers, options.rounds, options.seconds)
+    found = measure(names, peers, options.rounds, options.seconds, options.bfloat16)
   for name, figures in found:
     print(json.dumps({'workload': name, **figures}), flush=True)
     race_facts = {'date': f'{datetime.date.today()}', 'rounds': options.rounds}

@@ -22,6 +22,7 @@ class Task:
     optimizer: 'adam' | 'nesterov', with a momentum of 0.9.
     learning_rate, clip_norm: of the optimizer; 0 for no clipping.
     layers: one dict a layer.
+    bfloat16: whether the factors of products are rounded to bfloat16 in training.
     weights: 'layer/parameter' → array.
     inputs, targets: [N, …], or [steps, B, T] of a text.
   """
@@ -33,6 +34,7 @@ class Task:
   learning_rate: float
   clip_norm: float
   layers: list[dict]
+  bfloat16: bool
   weights: dict[str, np.ndarray]
   inputs: np.ndarray
   targets: np.ndarray

@@ -21,6 +21,7 @@ class Network(nn.Module):
 
   rows: tuple
   unroll: bool = False
+  dtype: jnp.dtype = jnp.float32
 
   @nn.compact
   def __call__(self, inputs, carries, train):
@@ -29,25 +30,26 @@ class Network(nn.Module):
       kind, name = row['kind'], row['name']
       if kind in CELLS:
         length = outputs.shape[1] if self.unroll else 1
-        layer = nn.RNN(CELLS[kind](row['features'], name=name), return_carry=True, unroll=length)
+        cell = CELLS[kind](row['features'], dtype=self.dtype, name=name)
+        layer = nn.RNN(cell, return_carry=True, unroll=length)
         carried[name], outputs = layer(outputs, initial_carry=carries.get(name))
         outputs = outputs[:, -1] if row['last'] else outputs
       else:
-        outputs = _layer(row, name, train)(outputs)
+        outputs = _layer(row, name, train, self.dtype)(outputs)
       if row.get('activation') and kind != 'activation':
         outputs = getattr(nn, row['activation'])(outputs)
     return outputs, carried
 
 
-def _layer(row, name, train):
+def _layer(row, name, train, dtype):
   return {
     'conv': lambda: nn.Conv(
-      row['features'], row['kernel'], row['strides'], padding=row['padding'], name=name
+      row['features'], row['kernel'], row['strides'], row['padding'], dtype=dtype, name=name
     ),
     'conv_transpose': lambda: nn.ConvTranspose(
-      row['features'], row['kernel'], row['strides'], padding=row['padding'], name=name
+      row['features'], row['kernel'], row['strides'], row['padding'], dtype=dtype, name=name
     ),
-    'dense': lambda: nn.Dense(row['features'], name=name),
+    'dense': lambda: nn.Dense(row['features'], dtype=dtype, name=name),
     'max_pool': lambda: functools.partial(
       nn.max_pool,
       window_shape=tuple(row['window']),
@@ -55,7 +57,7 @@ def _layer(row, name, train):
       padding=row['padding'],
     ),
     'batch_norm': lambda: nn.BatchNorm(
-      not train, momentum=row['momentum'], epsilon=row['epsilon'], name=name
+      not train, momentum=row['momentum'], epsilon=row['epsilon'], dtype=dtype, name=name
     ),
     'dropout': lambda: nn.Dropout(row['rate'], deterministic=not train),
     'flatten': lambda: lambda inputs: inputs.reshape(len(inputs), -1),
@@ -153,7 +155,7 @@ def carries(task: Task) -> dict:
 def _network(task, unroll=False):
   if any(row['kind'] == 'gru' for row in task.layers) and not unroll:
     raise SystemExit("Flax's GRUCell has no second bias for its gates: another network")
-  return Network(tuple(task.layers), unroll)
+  return Network(tuple(task.layers), unroll, jnp.bfloat16 if task.bfloat16 else jnp.float32)
 
 
 def _optimizer(task):
@@ -165,6 +167,7 @@ def _optimizer(task):
 
 
 def _loss(task, outputs, targets):
+  outputs = outputs.astype(jnp.float32)
   if task.task == 'reconstruct':
     return jnp.square(outputs - targets).mean()
   return optax.softmax_cross_entropy_with_integer_labels(outputs, targets).mean()

@@ -11,7 +11,7 @@ from launch.benchmarks.contender import Contender, Task
 
 def start(task: Task) -> Contender:
   """The Contender of a Task."""
-  section = workloads.config(task.name)
+  section = workloads.config(task.name, task.bfloat16)
   parallel.use_cpu_devices([section])
   built = experiment.build(section, task.name)
   split, run = built.data.splits['train'], chunks.compile_steps(built)

@@ -18,6 +18,7 @@ CELLS = {'rnn': kinds.SimpleRNN, 'lstm': kinds.LSTM, 'gru': kinds.GRU}
 
 def start(task: Task) -> Contender:
   """The Contender of a Task."""
+  keras.mixed_precision.set_dtype_policy('mixed_bfloat16' if task.bfloat16 else 'float32')
   shape = task.inputs.shape[-1:] if task.text else task.inputs.shape[1:]
   given = (
     keras.Input(batch_shape=(task.batch, *shape), dtype='int32')

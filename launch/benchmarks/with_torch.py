@@ -34,7 +34,9 @@ def start(task: Task) -> Contender:
     for _ in range(steps):
       given, wanted = next(feed)
       rule.zero_grad()
-      _mean_loss(task, called(given), wanted).backward()
+      with torch.autocast(DEVICE, torch.bfloat16, enabled=task.bfloat16):
+        value = _mean_loss(task, called(given), wanted)
+      value.backward()
       if task.clip_norm:
         nn.utils.clip_grad_norm_(model.parameters(), task.clip_norm)
       rule.step()

@@ -40,9 +40,10 @@ NAMES = {function: name for name, function in models.ACTIVATIONS.items()}
 KINDS = {kind.__name__: name for name, kind in cnn.KINDS.items()}
 
 
-def config(name: str) -> dict:
+def config(name: str, bfloat16: bool = False) -> dict:
   """A config without what only some frameworks have: augmentation, distorted inputs, averages of
-  the parameters, smoothed labels and views of test images.
+  the parameters, smoothed labels and views of test images. All products are in float32, or in
+  training in bfloat16.
   """
   plain = reading.read_file(ROOT / f'configs/{name}.py').to_dict()
   for key in ('augment', 'distort'):
@@ -56,20 +57,22 @@ def config(name: str) -> dict:
     plain.pop(key, None)
   plain['task'] = binding.as_section(plain['task'])['name']
   plain['train_for'] = '100000 steps'
+  plain['precision'] = 'bfloat16_products' if bfloat16 else 'float32'
   return plain
 
 
-def write(name: str, folder: str | pathlib.Path) -> None:
+def write(name: str, folder: str | pathlib.Path, bfloat16: bool = False) -> None:
   """Writes `task.json`, `weights.npz`, `inputs.npy` and `targets.npy`, all that peers read.
 
   Args:
     name: one of WORKLOADS.
     folder: an existing folder.
+    bfloat16: whether products are in bfloat16 in training.
   """
   folder = pathlib.Path(folder)
-  built = experiment.build(config(name), name)
+  built = experiment.build(config(name, bfloat16), name)
   state = jax.device_get(built.initial_state())
-  inputs, targets = _examples(built)
+  inputs, targets = examples(built, 'train', MOST)
   np.save(folder / 'inputs.npy', inputs)
   np.save(folder / 'targets.npy', targets)
   np.savez(
@@ -87,19 +90,29 @@ def write(name: str, folder: str | pathlib.Path) -> None:
         'learning_rate': optimizer['learning_rate'],
         'clip_norm': optimizer.get('clip_norm', 0.0),
         'layers': _layers(built, state, inputs),
+        'bfloat16': bfloat16,
       }
     ),
     encoding='utf-8',
   )
 
 
-def _examples(built):
-  """(inputs, targets) as the network takes them: [N, …], or [steps, B, T] of a text."""
-  split, batch = built.data.splits['train'], built.config['data']['batch_size']
+def examples(
+  built: experiment.Experiment, split_name: str, most: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """(inputs, targets) of whole batches of a split, as the network takes them: [N, …], or
+  [steps, B, T] of a text.
+
+  Args:
+    built: experiment without augmentation.
+    split_name: 'train' or another split.
+    most: bytes of inputs.
+  """
+  split, batch = built.data.splits[split_name], built.config['data']['batch_size']
   prepare = jax.jit(lambda arrays, feed: built.data.prepare(split.fetch(arrays, feed), None))
   text = built.config['task']['name'] == 'next_char'
   each = 4 * batch * int(np.prod(built.data.inputs.shape[1:]))
-  steps = TEXT_STEPS if text else max(1, min(MOST // each, split.count // batch))
+  steps = TEXT_STEPS if text else max(1, min(most // each, split.count // batch))
   inputs, targets = [], []
   capacity = min(steps, split.capacity or steps)
   for first in range(0, steps, capacity):

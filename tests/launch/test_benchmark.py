@@ -59,7 +59,14 @@ def test_benchmark_reports_why_a_peer_cannot_run(tmp_path, monkeypatch):
 
 def test_benchmark_text_is_sequential_and_images_are_shuffled():
   given = dict(
-    name='', batch=2, optimizer='adam', learning_rate=0.1, clip_norm=0.0, layers=[], weights={}
+    name='',
+    batch=2,
+    optimizer='adam',
+    learning_rate=0.1,
+    clip_norm=0.0,
+    layers=[],
+    bfloat16=False,
+    weights={},
   )
   text = contender.Task(
     task='next_char',
