@@ -14,35 +14,16 @@ import jax
 import numpy as np
 
 from jaxdl.analysis import reference
-from jaxdl.config.reading import read_file, to_dict
-from jaxdl.data import DATA_SETS, characters, images, stand_ins
-from jaxdl.data.dataset import SPLITS
-from jaxdl.data.source import Source
 from jaxdl.devices import parallel
 from jaxdl.models import TEXT_MODELS
 from jaxdl.step import steps
 from jaxdl.training import chunks, experiment, loop
 from jaxdl.views import VIEWS, concepts, subject
 from jaxdl.views.view import Choice, Failure
+from launch.benchmarks import random_examples
 
-CONFIGS = pathlib.Path(__file__).parents[2] / 'configs'
-RANDOM = 'random_examples'  # the data set that takes the place of a config's
 ULP = 2.0**-23  # relative distance of neighbouring float32 numbers, at most
 
-DENSE = dict(  # many rows of few numbers, with a penalty and a bound on the gradient
-  task='classify',
-  train_for='2 steps',
-  l2=1e-3,
-  data=dict(name='arrays', batch_size=1),
-  model=dict(
-    name='cnn',
-    layers=(
-      dict(kind='dense', features=13),
-      dict(kind='dense', features='classes', activate=False),
-    ),
-  ),
-  optimizer=dict(name='adam', learning_rate=1e-3, clip_norm=1.0),
-)
 LARGE = ('32767', '32768', '32769')  # examples
 LARGE_TEXTS = ('151x217', '99x331')  # streams x characters: 32,767 and 32,769 rows
 SIZES = {  # config → sizes of its batches
@@ -60,7 +41,7 @@ OTHERS = ('1', '13')  # sizes of the other configs
 
 def config_cases() -> list[str]:
   """'config/NAME/SIZE' for every config and size."""
-  names = ['dense', *sorted(file.stem for file in CONFIGS.glob('*.py'))]
+  names = ['dense', *sorted(file.stem for file in random_examples.CONFIGS.glob('*.py'))]
   return [f'config/{name}/{size}' for name in names for size in SIZES.get(name, OTHERS)]
 
 
@@ -113,7 +94,7 @@ def of_config(name: str, size: str) -> Callable:
     Function (change of the variables) → name → array: the State after a step and its sums, the sums
     of an evaluation, and the outputs for some examples, also those of the NumPy reference.
   """
-  built = build(name, size)
+  built = random_examples.build(name, size)
   split = built.data.splits['validation']
   arrays = parallel.replicate(split.arrays)
   feed = parallel.split_feed(split.feed(0, split.batches), split.batches)
@@ -173,62 +154,6 @@ def _leaves(tree, name):
     f'{name}{jax.tree_util.keystr(path)}': np.asarray(leaf)
     for path, leaf in jax.tree_util.tree_leaves_with_path(jax.device_get(tree))
   }
-
-
-def build(name: str, size: str, **changes: Any) -> experiment.Experiment:
-  """The Experiment of a config on random examples; the last batches are partly padding.
-
-  Args:
-    name: name of a config, or 'dense'.
-    size: examples of a batch; of a text streams, or streams x characters.
-    **changes: other keys of the config.
-  """
-  batch, _, length = size.partition('x')
-  batch = int(batch)
-  draw = np.random.default_rng(0)
-  if name == 'dense':
-    count = batch + batch // 2 + 2
-    part = draw.normal(size=(count, 7)).astype(np.float32), np.arange(count) % 3
-    config = {**DENSE, **changes, 'data': {**DENSE['data'], 'batch_size': batch}}
-    config['data']['evaluation_batch_size'] = batch
-    return experiment.build(config, name, data=dict.fromkeys(SPLITS, part))
-  config = to_dict(read_file(CONFIGS / f'{name}.py'))
-  section = config['data']
-  known = stand_ins.SETS.get(section['name'])
-  for key in ('folder', 'class_names', 'source'):
-    section.pop(key, None)
-  if length:
-    section['time_step'] = int(length)
-  section.update(batch_size=batch, evaluation_batch_size=batch, name=RANDOM)
-  section['splits'] = dict(train='train', validation='test')
-  if known and not known.shape:
-    count = batch * (section['time_step'] + section['time_step'] // 2 + 2)
-    load, read = characters.load, functools.partial(_text, known.classes, count)
-  else:
-    shape = known.shape if known else (section['size'], section['size'], 3)
-    classes = known.classes if known else tuple(map(str, range(11)))
-    load, read = images.load, functools.partial(_images, classes, batch + batch // 2 + 1, shape)
-  read.__name__ = RANDOM
-  DATA_SETS[RANDOM] = functools.partial(load, read)
-  for key in ('reported', 'test_augment'):  # there is no test split
-    config.pop(key, None)
-  return experiment.build({**config, 'cpu_devices': 1, **changes}, name)
-
-
-def _images(classes, count, shape, *, source, data_dir):
-  del source, data_dir
-  draw = np.random.default_rng(0)
-  columns = {
-    'image': draw.integers(0, 256, (count, *shape), np.uint8),
-    'label': np.arange(count, dtype=np.int32) % len(classes),
-  }
-  return Source(origin='random', classes=classes, columns={'train': columns, 'test': columns})
-
-
-def _text(classes, count, *, source, data_dir):
-  del source, data_dir
-  text = {'character': np.random.default_rng(0).integers(0, len(classes), count, np.uint8)}
-  return Source(origin='random', classes=classes, columns={'train': text, 'test': text})
 
 
 CONVOLUTIONS = (

@@ -11,8 +11,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from launch.benchmarks import compiler_cases
-from launch.benchmarks.shards_study import seconds_of_steps
+from launch.benchmarks import random_examples
 
 STEPS = 4  # in a call
 PRECISIONS = ('float32', 'bfloat16_products')
@@ -20,24 +19,25 @@ PRECISIONS = ('float32', 'bfloat16_products')
 
 def row(name: str, calls: int) -> str:
   """The row of a config; this process computes on the devices that the config names."""
-  from jaxdl.config.reading import read_file, to_dict
   from jaxdl.devices import parallel
 
-  config = to_dict(read_file(compiler_cases.CONFIGS / f'{name}.py'))
+  config = random_examples.read(name)
   devices = config.get('cpu_devices') or 1
   parallel.use_cpu_devices([config])
   size = str(config['data']['batch_size'])
   built = [
-    compiler_cases.build(name, size, cpu_devices=devices, precision=precision)
+    random_examples.build(name, size, cpu_devices=devices, precision=precision)
     for precision in PRECISIONS
   ]
-  exact, rounded = (1e3 * seconds for seconds in seconds_of_steps(built, STEPS, calls))
+  exact, rounded = (
+    1e3 * seconds for seconds in random_examples.seconds_of_steps(built, STEPS, calls)
+  )
   return f'| `{name}` | {devices} | {exact:.1f} | {rounded:.1f} | {exact / rounded:.2f} |'
 
 
 def main(arguments: Sequence[str]) -> int:
   """Runs the command; returns the exit code, 1 if a config failed."""
-  names = sorted(file.stem for file in compiler_cases.CONFIGS.glob('*.py'))
+  names = random_examples.all_names()
   parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
   parser.add_argument('--names', default=','.join(names), help='configs, comma-separated')
   parser.add_argument('--calls', type=int, default=5, help=f'calls of {STEPS} steps')

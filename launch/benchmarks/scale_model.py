@@ -16,8 +16,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from launch.benchmarks import compiler_cases, scaling
-from launch.benchmarks.shards_study import seconds_of_steps
+from launch.benchmarks import random_examples, scaling
 
 NAMES = ('rnn_mnist', 'lstm_mnist', 'cnn_cifar10', 'deep_cnn_cifar10', 'char_lstm_shakespeare')
 STEPS, CALLS = 4, 5
@@ -82,15 +81,16 @@ def measure(name: str) -> dict:
     'batch', 'bytes' of the exchange of a step, and 'seconds', number of machines → seconds of a
     step of one machine's part of the batch.
   """
-  from jaxdl.config.reading import read_file, to_dict
   from jaxdl.devices import parallel
 
-  batch = to_dict(read_file(compiler_cases.CONFIGS / f'{name}.py'))['data']['batch_size']
+  batch = random_examples.read(name)['data']['batch_size']
   parallel.use_cpu_devices([{'cpu_devices': ON_A_MACHINE, 'data': {'batch_size': ON_A_MACHINE}}])
   parts = {machines: batch // machines for machines in SAME_BATCH}
   sizes = {part + part % ON_A_MACHINE for part in parts.values()}
-  built = {size: compiler_cases.build(name, str(size), cpu_devices=ON_A_MACHINE) for size in sizes}
-  taken = dict(zip(built, seconds_of_steps(list(built.values()), STEPS, CALLS), strict=True))
+  built = {size: random_examples.build(name, str(size), cpu_devices=ON_A_MACHINE) for size in sizes}
+  taken = dict(
+    zip(built, random_examples.seconds_of_steps(list(built.values()), STEPS, CALLS), strict=True)
+  )
   exchanged = scaling.collectives(scaling.program(built[batch]))
   return {
     'batch': batch,

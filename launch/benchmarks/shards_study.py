@@ -11,16 +11,14 @@ devices, median of interleaved calls. Prints a Markdown table; the exit code is 
 import argparse
 import os
 import pathlib
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 
 import numpy as np
 
-from launch.benchmarks import compiler_difference
+from launch.benchmarks import compiler_difference, random_examples
 
 STEPS, CALLS = 4, 5
 COST_ON = 2  # devices
@@ -46,34 +44,9 @@ def arrays_after_steps(built, steps):
   return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
 
 
-def seconds_of_steps(all_built, steps, calls):
-  """Median seconds of a step of each experiment; their calls are interleaved."""
-  import jax
-
-  from jaxdl.devices import parallel
-  from jaxdl.training import chunks
-
-  ready = []
-  for built in all_built:
-    split, run = built.data.splits['train'], chunks.compile_steps(built)
-    feed = parallel.split_feed(split.feed(0, steps), steps)
-    ready.append([run, parallel.replicate(built.initial_state()), split.arrays, feed])
-  seconds = [[] for _ in ready]
-  for call in range(calls + 1):
-    for number, (run, state, arrays, feed) in enumerate(ready):
-      started = time.perf_counter()
-      ready[number][1] = jax.block_until_ready(run(state, arrays, feed, np.int32(steps))[0])
-      if call:  # the first one compiles
-        seconds[number].append((time.perf_counter() - started) / steps)
-  return [statistics.median(times) for times in seconds]
-
-
 def size_of(name, shards):
   """The smallest multiple of the shards that is at least the config's batch size."""
-  from jaxdl.config.reading import read_file, to_dict
-  from launch.benchmarks import compiler_cases
-
-  size = to_dict(read_file(compiler_cases.CONFIGS / f'{name}.py'))['data']['batch_size']
+  size = random_examples.read(name)['data']['batch_size']
   return str(-(-size // shards) * shards)
 
 
@@ -86,13 +59,11 @@ def compute(name: str, shards: int, file: pathlib.Path, *, cost: bool) -> None:
     file: the .npz file to write.
     cost: whether to measure seconds.
   """
-  from launch.benchmarks import compiler_cases
-
   size = size_of(name, shards)
   numbers = (shards, 1) if cost else (shards,)
-  found = [compiler_cases.build(name, size, shards=number) for number in numbers]
+  found = [random_examples.build(name, size, shards=number) for number in numbers]
   if cost:
-    np.savez(file, seconds=seconds_of_steps(found, STEPS, CALLS))
+    np.savez(file, seconds=random_examples.seconds_of_steps(found, STEPS, CALLS))
   else:
     arrays = arrays_after_steps(found[0], STEPS)
     np.savez(file, **compiler_difference.as_numbered(arrays))
@@ -139,9 +110,7 @@ def row(name: str, shards: int, devices: Sequence[int], folder: pathlib.Path) ->
 
 def main(arguments: Sequence[str]) -> int:
   """Runs the command; returns the exit code."""
-  from launch.benchmarks import compiler_cases
-
-  names = sorted(file.stem for file in compiler_cases.CONFIGS.glob('*.py'))
+  names = random_examples.all_names()
   parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
   parser.add_argument('--names', default=','.join(names), help='configs, comma-separated')
   parser.add_argument('--shards', type=int, default=8, help='number of shards')
