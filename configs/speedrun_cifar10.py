@@ -36,9 +36,9 @@ def get_config():
   config.cpu_devices = 2
   config.precision = 'bfloat16_products'
   config.task = dict(name='classify', label_smoothing=0.2)
-  config.train_for = '10 epochs'
+  config.train_for = '12 epochs'
   config.log_every = '10 steps'
-  config.evaluate_every = '2 epochs'
+  config.evaluate_every = '4 epochs'
   config.checkpoint_every = '2 epochs'
   config.data = dict(
     name='cifar10',

@@ -16,12 +16,14 @@ from jaxdl.ops.patches import cut_patches, sum_patches
 from jaxdl.ops.products import multiply, rounded, rows_of_transpose
 from jaxdl.ops.types import AnyArray, Pads, Size
 
+# All bytes of patches are counted as if they had the type of the images. With products in bfloat16
+# they are half as many.
 # Bytes of patches up to which a batch stays in one piece: splitting it costs more than it saves.
 LARGEST_UNSPLIT = 16 << 20
 # Bytes of patches of a part of a larger batch: measured from 1 to 12 MiB, best from 3 to 6.
 PART = 4 << 20
 # The same for a kernel's gradient in bfloat16, whose other factor is transposed in the cache:
-# measured from 0.4 to 16 MiB, best from 1 to 2.
+# measured from 1 to 4 MiB, best from 2 on.
 TRANSPOSED_PART = 2 << 20
 
 
@@ -47,10 +49,12 @@ def by_patches(
   """
   dtype = inputs.dtype
   if in_bfloat16:
-    inputs, kernel = rounded(inputs), rounded(kernel)
+    kernel = rounded(kernel)
   cut, pads = _in_bands(inputs, kernel, strides, pads)
 
   def convolve(inputs):
+    if in_bfloat16:
+      inputs = rounded(inputs)
     patches = cut_patches(inputs, _window(kernel), strides, pads)
     return multiply(patches, _flat(kernel), dtype)  # [b, h, w, F]
 
@@ -99,13 +103,15 @@ def transposed_by_patches(
   """
   dtype = outputs.dtype
   if in_bfloat16:
-    outputs, kernel = rounded(outputs), rounded(kernel)
+    kernel = rounded(kernel)
   of_kernel = rows_of_transpose(_flat(kernel)) if in_bfloat16 else _flat(kernel).T
   inputs = jax.ShapeDtypeStruct((len(outputs), *size, kernel.shape[2]), dtype)
   cut, pads = _in_bands(inputs, kernel, strides, pads)
   images = jax.eval_shape(cut, inputs)
 
   def spread(outputs):
+    if in_bfloat16:
+      outputs = rounded(outputs)
     patches = multiply(outputs, of_kernel, dtype)
     return sum_patches(patches, images.shape[1:], _window(kernel), strides, pads)  # [b, H, W, C]
 
@@ -133,10 +139,10 @@ transposed_by_patches.defvjp(_transposed_forward, _transposed_backward)
 def _of_kernel(inputs, cotangent, kernel, strides, pads, in_bfloat16):
   """The gradient of the kernel, one product for each part."""
   wide = jnp.promote_types(kernel.dtype, jnp.float32)
-  if in_bfloat16:
-    inputs, cotangent = rounded(inputs), rounded(cotangent)
 
   def product(inputs, cotangent):
+    if in_bfloat16:
+      inputs, cotangent = rounded(inputs), rounded(cotangent)
     patches = cut_patches(inputs, _window(kernel), strides, pads).reshape(
       -1, _flat(kernel).shape[0]
     )
