@@ -1,6 +1,6 @@
 """The recipe of `speedrun_cifar10` in PyTorch: accuracy on the held-out images by seconds.
 
-    python -m launch.benchmarks.speedrun_torch [--seed=0] [--epochs=10] [--bfloat16] [--compile]
+    python -m launch.benchmarks.speedrun_torch [--seed=0] [--epochs=12] [--bfloat16] [--compile]
 
 Network, initial weights, batches, augmentation, optimizer, schedule and views are those of
 `configs/speedrun_cifar10.py`; Muon and AdamW are PyTorch's own. The seconds are those of training
@@ -18,12 +18,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from launch.benchmarks import contender, torch_network
+from jaxdl.config import reading
+from jaxdl.training import experiment
+from launch.benchmarks import contender, torch_network, workloads
 
 NAME = 'speedrun_cifar10'
-PIXELS = 2  # of a shift
-RATE, MOMENTUM, DECAY, ADAM_RATE, SMOOTHING = 0.1, 0.6, 0.25, 0.1, 0.2
 INITIAL, FINAL = 0.04, 4e-6  # factors of the first and the last learning rate
+PIXELS = 2  # of a shift
 
 
 class FlatConvolution(nn.Module):
@@ -44,27 +45,31 @@ def main(arguments: Sequence[str]) -> None:
   """Runs the command."""
   parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
   parser.add_argument('--seed', type=int, default=0)
-  parser.add_argument('--epochs', type=int, default=10)
+  parser.add_argument('--epochs', type=int, help='those of the config by default')
   parser.add_argument('--bfloat16', action='store_true', help='train with autocast to bfloat16')
   parser.add_argument('--compile', action='store_true', help='use torch.compile')
   given = parser.parse_args(arguments)
   torch.manual_seed(given.seed)
+  config = reading.to_dict(reading.read_file(workloads.ROOT / f'configs/{NAME}.py'))
+  epochs, interval = (int(config[key].partition(' ')[0]) for key in ('train_for', 'evaluate_every'))
+  epochs = given.epochs or epochs
+  smoothing = config['task']['label_smoothing']
   task, images, labels, test_images, test_labels = _data(given.seed)
   network = _network(task).to(memory_format=torch.channels_last)
   called = torch.compile(network) if given.compile else network
-  steps = given.epochs * (len(images) // task.batch)
-  rules = _optimizers(network)
+  steps = epochs * (len(images) // task.batch)
+  rules = _optimizers(network, config['optimizer'])
   schedules = [
     torch.optim.lr_scheduler.LambdaLR(rule, lambda step: _one_cycle(step, steps)) for rule in rules
   ]
   seconds, step = 0.0, 0
-  for epoch in range(given.epochs):
+  for epoch in range(epochs):
     began = time.monotonic()
     network.train()
     for inputs, targets in _batches(images, labels, task.batch, epoch):
       with torch.autocast('cpu', torch.bfloat16, enabled=given.bfloat16):
         outputs = called(inputs)
-      loss = nn.functional.cross_entropy(outputs.float(), targets, label_smoothing=SMOOTHING)
+      loss = nn.functional.cross_entropy(outputs.float(), targets, label_smoothing=smoothing)
       network.zero_grad()
       loss.backward()
       for rule, schedule in zip(rules, schedules, strict=True):
@@ -72,7 +77,7 @@ def main(arguments: Sequence[str]) -> None:
         schedule.step()
       step += 1
     seconds += time.monotonic() - began
-    if epoch % 2 == 1 or epoch + 1 == given.epochs:  # as the config tests
+    if (epoch + 1) % interval == 0 or epoch + 1 == epochs:
       began = time.monotonic()
       one, six = _accuracies(network, test_images, test_labels)
       seconds += time.monotonic() - began
@@ -84,9 +89,6 @@ def main(arguments: Sequence[str]) -> None:
 
 def _data(seed):
   """(Task with the initial weights, training images, labels, test images, labels)."""
-  from jaxdl.training import experiment
-  from launch.benchmarks import workloads
-
   config = workloads.config(NAME) | {'seed': seed}
   with tempfile.TemporaryDirectory() as folder:
     workloads.write(NAME, folder)
@@ -111,8 +113,9 @@ def _network(task) -> nn.Sequential:
   return nn.Sequential(*parts)
 
 
-def _optimizers(network) -> list[torch.optim.Optimizer]:
+def _optimizers(network, section) -> list[torch.optim.Optimizer]:
   """Muon for the kernels of convolutions, AdamW for the rest, without decay of biases."""
+  rate, decay, adam_rate = (section[key] for key in ('learning_rate', 'weight_decay', 'adam_rate'))
   trained = {name: values for name, values in network.named_parameters() if values.requires_grad}
   kernels = [values for name, values in trained.items() if name.endswith('matrix')]
   dense = [
@@ -121,12 +124,12 @@ def _optimizers(network) -> list[torch.optim.Optimizer]:
   vectors = [values for values in trained.values() if values.ndim == 1]
   groups = [
     # AdamW multiplies the decay by its own rate
-    {'params': dense, 'weight_decay': DECAY / ADAM_RATE},
+    {'params': dense, 'weight_decay': decay / adam_rate},
     {'params': vectors, 'weight_decay': 0.0},
   ]
   return [
-    torch.optim.Muon(kernels, lr=RATE, weight_decay=DECAY, momentum=MOMENTUM, nesterov=True),
-    torch.optim.AdamW(groups, lr=RATE * ADAM_RATE),
+    torch.optim.Muon(kernels, lr=rate, weight_decay=decay, momentum=section['momentum']),
+    torch.optim.AdamW(groups, lr=rate * adam_rate),
   ]
 
 

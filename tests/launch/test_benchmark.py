@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 
 from launch.benchmarks import contender, speed_table, workloads
-from launch.benchmarks.racing import CLOSE, Process
+from launch.benchmarks.racing import CLOSE, CLOSE_BFLOAT16, Process
 
 
-def check_same_network(kind, name, folder):
+def check_same_network(kind, name, folder, bfloat16=False):
   """A peer with the same weights has the parameters and the loss of jaxdl, and both learn from
   their batches.
   """
-  workloads.write(name, folder)
+  workloads.write(name, folder, bfloat16)
+  close = CLOSE_BFLOAT16 if bfloat16 else CLOSE
   task = contender.read(folder)
   if kind != 'flax':
     pytest.importorskip(kind)
@@ -24,12 +25,12 @@ def check_same_network(kind, name, folder):
   ours, peer = with_jaxdl.start(task), module.start(task)
   assert peer.parameters == ours.parameters
   expected = ours.loss()
-  assert math.isclose(peer.loss(), expected, rel_tol=CLOSE)
+  assert math.isclose(peer.loss(), expected, rel_tol=close)
   for network in (ours, peer):
     network.train(2)
     assert network.loss() != expected
     network.restore()
-    assert math.isclose(network.loss(), expected, rel_tol=CLOSE)
+    assert math.isclose(network.loss(), expected, rel_tol=close)
 
 
 @pytest.mark.slow
@@ -47,6 +48,13 @@ def test_benchmark_network_is_the_same_for_every_peer(kind, name, tmp_path, monk
     pytest.skip("Flax's GRU has fewer biases")
   monkeypatch.setattr(workloads, 'MOST', 8 << 20)
   check_same_network(kind, name, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('kind', ['flax', 'keras', 'torch'])
+def test_benchmark_network_is_the_same_in_mixed_precision(kind, tmp_path, monkeypatch):
+  monkeypatch.setattr(workloads, 'MOST', 8 << 20)
+  check_same_network(kind, 'cnn_mnist', tmp_path, bfloat16=True)
 
 
 def test_benchmark_reports_why_a_peer_cannot_run(tmp_path, monkeypatch):
