@@ -13,7 +13,11 @@ from jaxdl.step import steps
 from jaxdl.step.state import State
 from jaxdl.training.experiment import Experiment
 
-SECONDS = 2.0  # longest call, so that the progress bar moves and a stop signal is noticed
+SECONDS = 2.0  # length of a call, so that the progress bar moves and a stop signal is noticed
+# Each call gets its memory from the operating system anew, which can take a tenth of a second per
+# gigabyte. Where steps are long, a call therefore takes FEW steps, if these are not LONGEST seconds.
+FEW = 4
+LONGEST = 10.0
 MOST = 1000  # most steps of one call
 
 
@@ -58,6 +62,15 @@ def first_state(experiment: Experiment, run: Any, capacity: int | None = None) -
   return drawn.result()
 
 
+def steps_of_call(seconds: float) -> int:
+  """The number of steps of a call.
+
+  Args:
+    seconds: time of a step.
+  """
+  return max(1, int(SECONDS / seconds), min(FEW, int(LONGEST / seconds)))
+
+
 def run_in_chunks(experiment: Experiment, step: int, program: Any) -> Generator[Any, Any, None]:
   """A generator that trains: it runs one compiled call of many steps for each `states` it is sent.
 
@@ -92,9 +105,8 @@ def run_in_chunks(experiment: Experiment, step: int, program: Any) -> Generator[
     seconds = time.monotonic() - started
     current = yield current, history, seconds
     calls += 1
-    quick = 1  # the first call includes compilation
-    if calls > 1:
-      quick = max(1, int(SECONDS * count / seconds))
+    # The first call includes compilation.
+    quick = steps_of_call(seconds / count) if calls > 1 else 1
     everies = (
       experiment.log_every,
       experiment.evaluate_every,

@@ -307,3 +307,10 @@ def test_non_finite_loss_stops_and_keeps_the_checkpoint(small, tmp_path):
     loop.train(broken, tmp_path)
   _, variables, _ = checkpoint.load_model(tmp_path, 'last')
   assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(variables))
+
+
+@pytest.mark.parametrize(
+  ('seconds', 'expected'), [(0.01, 200), (0.3, 6), (0.6, 4), (2.5, 4), (4.0, 2), (30.0, 1)]
+)
+def test_long_steps_share_a_call(seconds, expected):
+  assert chunks.steps_of_call(seconds) == expected
