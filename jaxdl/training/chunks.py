@@ -15,7 +15,7 @@ from jaxdl.training.experiment import Experiment
 
 SECONDS = 2.0  # length of a call, so that the progress bar moves and a stop signal is noticed
 # Each call gets its memory from the operating system anew, which can take a tenth of a second per
-# gigabyte. Where steps are long, a call therefore takes FEW steps, if these are not LONGEST seconds.
+# gigabyte. Where steps are long, a call therefore takes FEW steps, unless it exceeds LONGEST.
 FEW = 4
 LONGEST = 10.0
 MOST = 1000  # most steps of one call

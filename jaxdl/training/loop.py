@@ -227,7 +227,7 @@ def train_runs(
       profile = leader.profile if processes.is_first() else 0
       with profiled(program.run, workdirs[0], first_step=first, steps=profile) as run:
         program_of_loop = dataclasses.replace(program, run=run)
-        states, step, stopped, ended = _loop(
+        states, step, stopped, ended, last = _loop(
           program_of_loop, sessions, program.join(states), first, screen, ended=ended
         )
       if not _training(sessions):
@@ -236,6 +236,7 @@ def train_runs(
         program,
         sessions,
         states,
+        last,
         screen,
         stopped=step if stopped else None,
         stopped_early=step if ended else None,
@@ -316,9 +317,10 @@ def _loop(program, sessions, states, step, screen, *, ended):
   """Trains; logs, evaluates and saves at their intervals.
 
   Returns:
-    (states, step, whether a signal ended the training before its end, whether it ended early).
+    (states, step, whether a signal ended the training before its end, whether it ended early, the
+    last evaluation: (step, split → [M] sums), or (None, {}) if there was none).
   """
-  leader, stopped = sessions[0].experiment, False
+  leader, stopped, last = sessions[0].experiment, False, (None, {})
   since_log = _stacked([checkpoint.since_log(session.checkpoints, step) for session in sessions])
   with (
     stop_signals() as signals,
@@ -340,6 +342,8 @@ def _loop(program, sessions, states, step, screen, *, ended):
       since_log = _added(since_log, history, spent)
       _show_progress(screen, step, since_log)
       measured = _evaluate(program, sessions, states, step, screen)
+      if measured:
+        last = step, measured
       logged = {}
       if _is_due(leader, step, leader.log_every):
         logged, since_log = since_log, {}
@@ -359,7 +363,7 @@ def _loop(program, sessions, states, step, screen, *, ended):
       f'no {leader.watch.better} {leader.watch.words} for {leader.early_stopping:,} steps: '
       f'stopped early at step {step:,}'
     )
-  return states, step, stopped and not ended and step < leader.steps, ended
+  return states, step, stopped and not ended and step < leader.steps, ended, last
 
 
 def _training(sessions):
@@ -585,8 +589,8 @@ def _save(session, state, score, since_log, record_of_origin):
   )
 
 
-def _evaluate_best(program, sessions, states, screen, *, stopped, stopped_early):
-  """Evaluates the best checkpoint of every run.
+def _evaluate_best(program, sessions, states, last, screen, *, stopped, stopped_early):
+  """Evaluates the best checkpoint of every run, unless the last evaluation did.
 
   Returns:
     M summaries, without their seconds.
@@ -599,8 +603,10 @@ def _evaluate_best(program, sessions, states, screen, *, stopped, stopped_early)
     ],
     like=current,
   )
-  screen.doing('evaluating the best checkpoint')
-  measured = program.evaluate(program.place(program.join(best)))
+  last_step, measured = last
+  if any(int(state.step) != last_step for state in best):
+    screen.doing('evaluating the best checkpoint')
+    measured = program.evaluate(program.place(program.join(best)))
   found = []
   for number, session in enumerate(sessions):
     sums = {split: _of_run(values, number) for split, values in measured.items()}

@@ -19,7 +19,7 @@ from training_helpers import train_together
 from jaxdl.analysis import weights
 from jaxdl.data.sets import mnist
 from jaxdl.runs import checkpoint, files, folder, format, record
-from jaxdl.training import chunks, experiment, loop
+from jaxdl.training import chunks, experiment, loop, programs
 from jaxdl.views import subject
 
 
@@ -125,6 +125,27 @@ def test_resume_of_a_finished_run_only_evaluates(small, tmp_path, capsys):
   assert 'is finished already, at step 8' in capsys.readouterr().out
   assert (tmp_path / 'metrics.jsonl').read_text() == journal
   assert second == first == json.loads((tmp_path / 'summary.json').read_text())
+
+
+def test_last_evaluation_is_that_of_the_best_checkpoint(small, tmp_path, monkeypatch):
+  """No split is evaluated again at the end if the last step is the best."""
+  of_one, evaluations = programs.of_one, []
+
+  def counted(built):
+    program = of_one(built)
+
+    def evaluate(states):
+      evaluations.append(int(states.step))
+      return program.evaluate(states)
+
+    return dataclasses.replace(program, evaluate=evaluate)
+
+  monkeypatch.setattr(programs, 'of_one', counted)
+  first = loop.train(experiment.build(small, 'small'), tmp_path)
+  assert evaluations == [4, 8]
+  assert first['step'] == 8
+  assert loop.train(experiment.build(small, 'small'), tmp_path) == first  # evaluates
+  assert evaluations == [4, 8, 8]
 
 
 @pytest.mark.slow
