@@ -3,8 +3,8 @@
     python -m jaxdl.main --config=configs/speedrun_cifar10.py
 
 Reported: no figure; the goal is 94 % of the 5,000 held-out images.
-Ours: not measured yet.
-Chosen: whitening, dirac, Muon with batches of 1,000, alternating flips, six views in the test.
+Ours: 93.24 ± 0.10 % of the held-out images, 94.03 % with six views (seeds 0, 1, 2).
+Chosen: whitening, dirac, Muon with batches of 1,000, alternating flips, products in bfloat16.
 
 Measurements and discussion: docs/results.md.
 """

@@ -151,7 +151,12 @@ class Run:
 
   @property
   def remark(self) -> str:
-    """The data set's remark, such as 'test split is not the original'; '' if there is none."""
+    """The data set's remark, such as 'test split is not the original'; '' if there is none, or if
+    the run tests with training examples, to which it does not apply.
+    """
+    splits = self.config.get('data', {}).get('splits') or {}
+    if str(splits.get('test', 'test')).startswith('train'):
+      return ''
     return self.summary.get('data', '').partition(', ')[2]
 
   @property
