@@ -41,7 +41,7 @@ OTHERS = ('1', '13')  # sizes of the other configs
 
 def config_cases() -> list[str]:
   """'config/NAME/SIZE' for every config and size."""
-  names = ['dense', *sorted(file.stem for file in random_examples.CONFIGS.glob('*.py'))]
+  names = ['dense', *random_examples.all_names()]
   return [f'config/{name}/{size}' for name in names for size in SIZES.get(name, OTHERS)]
 
 

@@ -8,7 +8,6 @@ and of the tests, without the start.
 """
 
 import argparse
-import math
 import sys
 import tempfile
 import time
@@ -18,12 +17,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from jaxdl.config import reading
 from jaxdl.training import experiment
-from launch.benchmarks import contender, torch_network, workloads
+from launch.benchmarks import contender, random_examples, torch_network, workloads
 
 NAME = 'speedrun_cifar10'
-INITIAL, FINAL = 0.04, 4e-6  # factors of the first and the last learning rate
 PIXELS = 2  # of a shift
 
 
@@ -44,23 +41,26 @@ class FlatConvolution(nn.Module):
 def main(arguments: Sequence[str]) -> None:
   """Runs the command."""
   parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
-  parser.add_argument('--seed', type=int, default=0)
+  parser.add_argument('--seed', type=int, default=0, help='of the order and the shifts')
   parser.add_argument('--epochs', type=int, help='those of the config by default')
   parser.add_argument('--bfloat16', action='store_true', help='train with autocast to bfloat16')
   parser.add_argument('--compile', action='store_true', help='use torch.compile')
   given = parser.parse_args(arguments)
   torch.manual_seed(given.seed)
-  config = reading.to_dict(reading.read_file(workloads.ROOT / f'configs/{NAME}.py'))
+  config = random_examples.read(NAME)
   epochs, interval = (int(config[key].partition(' ')[0]) for key in ('train_for', 'evaluate_every'))
   epochs = given.epochs or epochs
   smoothing = config['task']['label_smoothing']
-  task, images, labels, test_images, test_labels = _data(given.seed)
+  task, images, labels, test_images, test_labels = _data()
   network = _network(task).to(memory_format=torch.channels_last)
   called = torch.compile(network) if given.compile else network
   steps = epochs * (len(images) // task.batch)
   rules = _optimizers(network, config['optimizer'])
-  schedules = [
-    torch.optim.lr_scheduler.LambdaLR(rule, lambda step: _one_cycle(step, steps)) for rule in rules
+  schedules = [  # its defaults are those of jaxdl's one_cycle
+    torch.optim.lr_scheduler.OneCycleLR(
+      rule, rule.defaults['lr'], total_steps=steps, cycle_momentum=False
+    )
+    for rule in rules
   ]
   seconds, step = 0.0, 0
   for epoch in range(epochs):
@@ -87,13 +87,12 @@ def main(arguments: Sequence[str]) -> None:
       )
 
 
-def _data(seed):
+def _data():
   """(Task with the initial weights, training images, labels, test images, labels)."""
-  config = workloads.config(NAME) | {'seed': seed}
   with tempfile.TemporaryDirectory() as folder:
     workloads.write(NAME, folder)
     task = contender.read(folder)
-  built = experiment.build(config, NAME)
+  built = experiment.build(workloads.config(NAME), NAME)
   tensors = []
   for split in ('train', 'test'):
     images, labels = workloads.examples(built, split, most=1 << 30)
@@ -131,17 +130,6 @@ def _optimizers(network, section) -> list[torch.optim.Optimizer]:
     torch.optim.Muon(kernels, lr=rate, weight_decay=decay, momentum=section['momentum']),
     torch.optim.AdamW(groups, lr=rate * adam_rate),
   ]
-
-
-def _one_cycle(step: int, steps: int) -> float:
-  """The factor of `jaxdl.step.schedules.one_cycle`."""
-  peak = 0.3 * steps - 1
-  first, last, share = (
-    (INITIAL, 1.0, step / peak)
-    if step <= peak
-    else (1.0, FINAL, (step - peak) / (steps - 1 - peak))
-  )
-  return last + (first - last) * (1 + math.cos(math.pi * min(share, 1))) / 2
 
 
 def _batches(images, labels, batch, epoch) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
