@@ -17,7 +17,7 @@ from jaxdl.data import fits, mixing
 from jaxdl.data.dataset import Batch
 
 LUMA = np.array(fits.LUMA, np.uint32)
-CHUNK = 5000  # images converted at a time
+PIXELS = 1 << 15  # pixels converted or counted at a time, so that they stay in the cache
 
 Array = jax.Array | np.ndarray
 Images = UInt8[np.ndarray, 'N H W C'] | Float32[np.ndarray, 'N H W C']
@@ -133,8 +133,9 @@ def shares(old: int, new: int) -> Float32[np.ndarray, 'new old']:
 
 
 def _in_chunks(convert: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> np.ndarray:
+  chunk = max(1, PIXELS // (images.shape[1] * images.shape[2]))  # images
   return np.concatenate(
-    [convert(images[first : first + CHUNK]) for first in range(0, len(images), CHUNK)]
+    [convert(images[first : first + chunk]) for first in range(0, len(images), chunk)]
   )
 
 
@@ -143,11 +144,13 @@ def moments(images: Images) -> tuple[list[float], list[float]]:
   if images.dtype == np.float32:
     flat = images.reshape(-1, images.shape[-1])
     return flat.mean(0, np.float64).tolist(), flat.std(0, np.float64).tolist()
+  counts = np.zeros((images.shape[-1], 256), np.int64)
+  pixels = images.reshape(-1, images.shape[-1])
+  for first in range(0, len(pixels), PIXELS):
+    for of_channel, levels in zip(counts, pixels[first : first + PIXELS].T, strict=True):
+      of_channel += np.bincount(levels, minlength=256)
+  shares_of = [of_channel / of_channel.sum() for of_channel in counts]
   values = np.arange(256) / 255
-  shares_of = [
-    np.bincount(images[..., channel].ravel(), minlength=256) / images[..., channel].size
-    for channel in range(images.shape[-1])
-  ]
   means = [float(share @ values) for share in shares_of]
   deviations = [
     float(np.sqrt(share @ (values - mean) ** 2))

@@ -19,14 +19,20 @@ from jaxdl import ops
 from jaxdl.devices import shards
 from jaxdl.ops.types import AnyArray, Padding
 
+
+def _traced_once(function):
+  """An initializer that keeps its traces: Flax traces it in every call of a model."""
+  return jax.jit(function, static_argnums=(1, 2), inline=True)
+
+
 INITIALIZERS = {
   # Glorot & Bengio 2010, Keras's default ('Xavier')
-  'glorot_uniform': nn.initializers.glorot_uniform(),
-  'glorot_normal': nn.initializers.glorot_normal(),
-  'he_uniform': nn.initializers.he_uniform(),
-  'he_normal': nn.initializers.he_normal(),  # He et al. 2015, for rectified layers
-  'lecun_normal': nn.initializers.lecun_normal(),  # flax's default
-  'orthogonal': nn.initializers.orthogonal(),  # Saxe et al. 2014
+  'glorot_uniform': _traced_once(nn.initializers.glorot_uniform()),
+  'glorot_normal': _traced_once(nn.initializers.glorot_normal()),
+  'he_uniform': _traced_once(nn.initializers.he_uniform()),
+  'he_normal': _traced_once(nn.initializers.he_normal()),  # He et al. 2015, for rectified layers
+  'lecun_normal': _traced_once(nn.initializers.lecun_normal()),  # flax's default
+  'orthogonal': _traced_once(nn.initializers.orthogonal()),  # Saxe et al. 2014
 }
 
 

@@ -268,11 +268,11 @@ def _combine(matrix, arrays, axis):
   The barrier keeps the result in memory; XLA would compute it again in each of its users.
   """
   sums = []
-  for row in matrix:
+  for row in matrix:  # lax's functions, because those of jax.numpy take ten times as long to trace
     terms = [
-      array if factor == 1 else array * np.asarray(factor, array.dtype)
+      array if factor == 1 else lax.mul(array, np.asarray(factor, array.dtype))
       for factor, array in zip(row, arrays, strict=True)
       if factor
     ]
-    sums.append(functools.reduce(jnp.add, terms))
-  return lax.optimization_barrier(jnp.stack(sums, axis))
+    sums.append(lax.expand_dims(functools.reduce(lax.add, terms), (axis,)))
+  return lax.optimization_barrier(lax.concatenate(sums, axis))

@@ -267,31 +267,28 @@ def many_train_steps(recipe: Recipe, *, split: Any, prepare: Callable) -> Callab
     be compiled by `parallel.over_devices`.
   """
 
+  @functools.partial(jax.jit, inline=True)  # traced once for both of its uses
+  def one(state, arrays, rows):
+    batch = {**split.fetch(arrays, rows), 'epoch': state.step // split.batches}
+    batch = prepare(batch, jax.random.fold_in(state.rng, state.step))
+    return train_step(state, batch, recipe)
+
   def run(state, arrays, feed, steps):
-    def one(position, carried):
+    def step_at(position, state):
+      rows = jax.tree.map(lambda values: values[position], feed)
+      return one(state, arrays, rows)
+
+    def next_step(position, carried):
       state, history = carried
-      batch = split.fetch(arrays, jax.tree.map(lambda values: values[position], feed))
-      batch = {**batch, 'epoch': state.step // split.batches}
-      batch = prepare(batch, jax.random.fold_in(state.rng, state.step))
-      state, sums = train_step(state, batch, recipe)
+      state, sums = step_at(position, state)
       return state, jax.tree.map(
         lambda values, value: values.at[position].set(value), history, sums
       )
 
-    sums, _ = _shapes(
-      state.variables(),
-      arrays,
-      feed,
-      model=recipe.model,
-      task=recipe.task,
-      split=split,
-      prepare=prepare,
-    )
-    history = _zeros(sums, leading=(len(feed['index']),))  # [S] each
-    if recipe.penalty:
-      history['penalty'] = jnp.zeros_like(history['loss'])
     state = dataclasses.replace(state, carry=parallel.local_shard(state.carry))
-    state, history = jax.lax.fori_loop(0, steps, one, (state, history))
+    _, sums = jax.eval_shape(functools.partial(step_at, 0), state)
+    history = _zeros(sums, leading=(len(feed['index']),))  # [S] each
+    state, history = jax.lax.fori_loop(0, steps, next_step, (state, history))
     return dataclasses.replace(state, carry=parallel.all_gather(state.carry)), history
 
   return run
@@ -321,30 +318,30 @@ def many_eval_steps(
     these steps, each counted once, to be compiled by `parallel.over_devices`.
   """
 
-  def augmented(variables, batch):
-    if not views:
-      return {}
-
-    def logits(batch) -> Any:
-      return model.apply(variables, prepare(batch, None)['inputs'])
-
-    return {'correct_augmented': task(mean_logits(logits, batch, views), batch)['correct']}
+  @functools.partial(jax.jit, inline=True)  # traced once for both of its uses
+  def one(variables, carry, arrays, rows):
+    fetched = split.fetch(arrays, rows)
+    batch = prepare(fetched, None)
+    sums, carry = eval_step({**variables, 'carry': carry}, batch, model=model, task=task)
+    if views:
+      correct = _correct_augmented(
+        variables, fetched, model=model, task=task, prepare=prepare, views=views
+      )
+      sums = {**sums, 'correct_augmented': correct}
+    return sums, carry
 
   def run(variables, arrays, feed, steps):
-    def one(position, carried):
+    def step_at(position, carry):
+      rows = jax.tree.map(lambda values: values[position], feed)
+      return one(variables, carry, arrays, rows)
+
+    def next_step(position, carried):
       sums, carry = carried
-      fetched = split.fetch(arrays, jax.tree.map(lambda values: values[position], feed))
-      batch = prepare(fetched, None)
-      added, carry = eval_step({**variables, 'carry': carry}, batch, model=model, task=task)
-      added = {**added, **augmented(variables, fetched)}
+      added, carry = step_at(position, carry)
       return jax.tree.map(jnp.add, sums, added), carry
 
-    sums, carry = _zeros(
-      _shapes(variables, arrays, feed, model=model, task=task, split=split, prepare=prepare)
-    )
-    if views:
-      sums['correct_augmented'] = jnp.zeros_like(sums['correct'])
-    sums, _ = jax.lax.fori_loop(0, steps, one, (sums, carry))
+    first = _zeros(jax.eval_shape(functools.partial(step_at, 0), {}))
+    sums, _ = jax.lax.fori_loop(0, steps, next_step, first)
     return sums
 
   def of_all(variables, arrays, feed, steps):
@@ -359,6 +356,15 @@ def many_eval_steps(
     return sharding.sum_of_shards(sharding.over_shards(of_shard, rows, shards, in_turn=True))
 
   return of_all
+
+
+def _correct_augmented(variables, batch, *, model, task, prepare, views):
+  """The number of correct classes of the mean probabilities of the views of a batch."""
+
+  def logits(batch):
+    return model.apply(variables, prepare(batch, None)['inputs'])
+
+  return task(mean_logits(logits, batch, views), batch)['correct']
 
 
 def gradients_of_batch(recipe: Recipe, *, prepare: Callable) -> Callable:
@@ -387,15 +393,6 @@ def gradients_of_batch(recipe: Recipe, *, prepare: Callable) -> Callable:
     return mean_gradients(first, batch, recipe)[0]
 
   return run
-
-
-def _shapes(variables, arrays, feed, *, model, task, split, prepare):
-  """The shapes of the results of `eval_step` for the first step of a feed."""
-
-  def first(feed):
-    return eval_step(variables, prepare(split.fetch(arrays, feed), None), model=model, task=task)
-
-  return jax.eval_shape(first, jax.tree.map(lambda values: values[0], feed))
 
 
 def _zeros(shapes, leading=()):

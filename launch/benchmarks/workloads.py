@@ -9,7 +9,6 @@ import numpy as np
 from flax import traverse_util
 
 from jaxdl import models, ops
-from jaxdl.analysis import units
 from jaxdl.config import binding, reading
 from jaxdl.models import cnn, layers
 from jaxdl.step import tasks
@@ -131,6 +130,8 @@ def examples(
 
 def _layers(built, state, inputs):
   """One dict a layer: name, kind and what it takes, in order."""
+  from jaxdl.analysis import units  # here, because a contender's start does not need it
+
   section, model = built.config['model'], built.recipe.model
   if section['name'] == 'recurrent':
     return [

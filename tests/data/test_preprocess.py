@@ -86,6 +86,17 @@ def test_scale_sets_the_input_range(scale, low, high):
   np.testing.assert_allclose(inputs[1], high)
 
 
+def test_moments_of_many_pixels_are_those_of_numpy():
+  """More pixels than are counted at a time, the last part smaller."""
+  images = np.random.default_rng(1).integers(0, 200, (3, 150, 151, 2), np.uint8)
+  assert images[..., 0].size % preprocess.PIXELS > 0
+  pixels = images.reshape(-1, 2) / 255
+  for found, expected in zip(
+    preprocess.moments(images), (pixels.mean(0), pixels.std(0)), strict=True
+  ):
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
 def test_standardized_inputs_have_zero_mean_and_unit_deviation():
   mean, deviation = preprocess.scaling('standardized', PIXELS)
   np.testing.assert_allclose(mean, (PIXELS / 255).mean((0, 1, 2)), rtol=1e-12)

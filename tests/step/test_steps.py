@@ -237,6 +237,27 @@ def test_evaluation_adds_all_batches_and_continues_streams():
   assert float(sums['count']) == 5
 
 
+def test_a_network_is_traced_once():
+  """For the shapes of the sums and for the loop; tracing takes a large part of a start."""
+  traced = []
+
+  def counted(outputs, batch):
+    traced.append(outputs)
+    return squares(outputs, batch)
+
+  recipe = steps.Recipe(model=Line(), optimizer=optax.set_to_zero(), task=counted)
+  batch = batch_of([1, 2], [0, 0], [1, 1])
+  arrays = {'inputs': jnp.ones((2, 1)), 'target': jnp.zeros(2)}
+  feed = {'index': jnp.zeros((3, 2), int), 'mask': jnp.ones((3, 2))}
+  parts = {'split': Rows(), 'prepare': lambda batch, key: batch}
+  state = state_of(recipe, batch)
+  over_steps(steps.many_train_steps(recipe, **parts), state, arrays, feed, 3)
+  assert len(traced) == 1
+  run = steps.many_eval_steps(model=Line(), task=counted, **parts)
+  over_steps(run, {'params': state.params}, arrays, feed, 3)
+  assert len(traced) == 2
+
+
 def test_gradients_of_a_batch_are_those_of_the_first_step():
   """The key of the augmentation does not depend on the step of the state."""
   recipe = recipe_of(Line())
