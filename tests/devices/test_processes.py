@@ -2,21 +2,17 @@
 process waits for a killed one.
 """
 
-import contextlib
 import functools
 import json
-import os
 import re
 import signal
-import socket
-import subprocess
-import sys
 import time
 
 import jax
 import numpy as np
 import pytest
-from helpers import ROOT, WITHOUT_TENSORFLOW, state_of, with_steady_adam
+from helpers import state_of, with_steady_adam
+from process_helpers import main_command, started, wait_for_all
 
 from jaxdl.devices import processes
 from jaxdl.training import experiment, loop
@@ -45,53 +41,6 @@ class Logits(nn.Module):
   def __call__(self, inputs):
     return nn.Dense(10, name='logits')(inputs.reshape(inputs.shape[0], -1))
 """
-
-
-@contextlib.contextmanager
-def started(count, command):
-  """Starts `command(address, process)` for each of `count` processes; kills what is left of them at
-  the end of the block.
-  """
-  with socket.socket() as found:
-    found.bind(('127.0.0.1', 0))
-    address = f'127.0.0.1:{found.getsockname()[1]}'
-  environment = {**os.environ, **WITHOUT_TENSORFLOW}
-  children = [
-    subprocess.Popen(
-      [sys.executable, '-u', *map(str, command(address, process))],
-      cwd=ROOT,
-      text=True,
-      env=environment,
-      stdout=subprocess.PIPE,
-      stderr=subprocess.PIPE,
-    )
-    for process in range(count)
-  ]
-  try:
-    yield children
-  finally:
-    for child in children:
-      child.kill()
-      child.communicate()
-
-
-def wait_for_all(children):
-  """Waits for all children; returns (exit code, standard output, standard error) of each."""
-  outputs = [child.communicate(timeout=300) for child in children]
-  return [(child.returncode, *texts) for child, texts in zip(children, outputs, strict=True)]
-
-
-def main_command(config_file, workdir, count):
-  """Function (address, process) → the arguments of a user's command."""
-  return lambda address, process: (
-    '-m',
-    'jaxdl.main',
-    f'--config={config_file}',
-    f'--workdir={workdir}',
-    f'--coordinator={address}',
-    f'--processes={count}',
-    f'--process={process}',
-  )
 
 
 def check_equal_to_one_process(count, configs, folder):
