@@ -86,7 +86,7 @@ def journal(workdir: str | os.PathLike) -> list[dict[str, Any]]:
   """
   return [
     line
-    for line in _lines(pathlib.Path(workdir) / 'metrics.jsonl')
+    for line in _objects(pathlib.Path(workdir) / 'metrics.jsonl')
     if isinstance(line.get('split'), str)
     and all(keys.is_figure(value) for key, value in line.items() if key not in ('step', 'split'))
   ]
@@ -118,7 +118,7 @@ def weights(workdir: str | os.PathLike) -> list[dict[str, Any]]:
   """
   return [
     line
-    for line in _lines(pathlib.Path(workdir) / 'weights.jsonl')
+    for line in _objects(pathlib.Path(workdir) / 'weights.jsonl')
     if all(
       isinstance(values, list)
       and len(values) == 9
@@ -136,26 +136,21 @@ def lines_until(text: str, step: int) -> list[str]:
     text: content of `metrics.jsonl` or `weights.jsonl`.
     step: the last step of the result.
   """
-  kept = []
+  return [f'{line}\n' for line, found in _lines(text) if found['step'] <= step]
+
+
+def _lines(text):
+  """The lines that are JSON objects with a step: (line, object)."""
   for line in text.splitlines():
-    try:
-      found = json.loads(line)
-    except (ValueError, RecursionError):
-      continue  # the incomplete last line of a killed run
-    of_step = found.get('step') if isinstance(found, dict) else None
-    if of_step is not None and keys.is_count(of_step) and of_step <= step:
-      kept.append(f'{line}\n')
-  return kept
-
-
-def _lines(file):
-  """The lines of a file that are JSON objects with a step."""
-  for line in (
-    file.read_text(errors='replace', encoding='utf-8').splitlines() if file.is_file() else ()
-  ):
     try:
       found = loads(line)
     except (ValueError, RecursionError):
-      continue
+      continue  # such as the incomplete last line of a killed run
     if isinstance(found, dict) and keys.is_count(found.get('step')):
-      yield found
+      yield line, found
+
+
+def _objects(file):
+  """The objects of the lines of a journal; none if the file is missing."""
+  text = file.read_text(errors='replace', encoding='utf-8') if file.is_file() else ''
+  return [found for _, found in _lines(text)]

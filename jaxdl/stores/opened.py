@@ -7,7 +7,7 @@ import re
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 from jaxdl.config import paths
@@ -95,12 +95,18 @@ class Coordinated:
     """
     self._mirror.pull()
 
-  def trains(self, folder: str) -> bool:
-    """Whether a process trains the run of a folder of the sweep now."""
-    with contextlib.suppress(StoreError):
-      held = lease.holder(Store(f'{self.address}/{folder}'))
-      return held is not None and not lease.has_expired(held)
-    return False
+  def trained(self, folders: Sequence[str]) -> set[str]:
+    """Those of the folders of the sweep in which a process trains now; none if the store fails."""
+
+    def trains(folder):
+      with contextlib.suppress(StoreError):
+        held = lease.holder(Store(f'{self.address}/{folder}'))
+        return held is not None and not lease.has_expired(held)
+      return False
+
+    return {
+      folder for folder, now in zip(folders, in_parallel(trains, folders), strict=True) if now
+    }
 
 
 @contextlib.contextmanager

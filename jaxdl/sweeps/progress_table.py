@@ -32,24 +32,47 @@ class Row:
   state: str = 'waiting'
 
 
-def row(member: Member, workdir: pathlib.Path, at_address: stores.Coordinated | None = None) -> Row:
-  """The state of a member, from the files of its folder.
+def rows(
+  found: Sequence[Member], workdir: pathlib.Path, at_address: stores.Coordinated | None = None
+) -> list[Row]:
+  """The states of members, from the files of their folders.
 
   Args:
-    member: the member.
+    found: the members.
     workdir: the sweep's folder.
     at_address: the sweep, if it is at an address.
   """
-  place = workdir / member.folder
-  label = f'{member.label} (seed {member.seed})'
+  runs = {member.folder: _loaded(workdir / member.folder) for member in found}
+  if at_address:
+    unfinished = [folder for folder, run in runs.items() if run and not run.finished]
+    training = at_address.trained(unfinished)
+  else:
+    training = {folder for folder, run in runs.items() if run and _is_trained(workdir / folder)}
+  return [
+    _row(member, workdir / member.folder, runs[member.folder], member.folder in training)
+    for member in found
+  ]
+
+
+def _loaded(place):
+  """The Run of a folder; None if it has not started, or a file is just being written."""
   try:
-    run = record.load(place)
-    trains = (
-      at_address.trains(member.folder)
-      if at_address and not run.finished
-      else bool(run_folder.trainer(place).get('now'))
-    )
-  except (OSError, ValueError):  # not started, or a file that is just being written
+    return record.load(place)
+  except (OSError, ValueError):
+    return None
+
+
+def _is_trained(place):
+  """Whether a process trains in a local folder now."""
+  try:
+    return bool(run_folder.trainer(place).get('now'))
+  except (OSError, ValueError):  # it is just being written
+    return False
+
+
+def _row(member, place, run, trains):
+  label = f'{member.label} (seed {member.seed})'
+  if run is None:
     return Row(label)
   saved = run_folder.last_checkpoint(place)
   step = max(run.step, int(saved.name) if saved else 0)
@@ -59,13 +82,6 @@ def row(member: Member, workdir: pathlib.Path, at_address: stores.Coordinated | 
   }
   state = 'training' if trains else 'finished' if run.finished else 'waiting'
   return Row(label, step, run.steps, progress.describe(figures), state)
-
-
-def rows(
-  found: Sequence[Member], workdir: pathlib.Path, at_address: stores.Coordinated | None = None
-) -> list[Row]:
-  """The states of members; the arguments are those of `row`."""
-  return [row(member, workdir, at_address) for member in found]
 
 
 def text(states: Sequence[Row]) -> str:
