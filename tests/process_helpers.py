@@ -8,6 +8,13 @@ import sys
 
 from helpers import ROOT, WITHOUT_TENSORFLOW
 
+LONG = {  # long enough to be stopped by a signal
+  'train_for': '800 steps',
+  'log_every': '50 steps',
+  'evaluate_every': '400 steps',
+  'checkpoint_every': '400 steps',
+}
+
 
 @contextlib.contextmanager
 def started(count, command, environment=lambda process: {}):

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import pytest
 from helpers import state_of, with_steady_adam
-from process_helpers import main_command, started, wait_for_all
+from process_helpers import LONG, main_command, started, wait_for_all
 
 from jaxdl.devices import processes
 from jaxdl.training import experiment, loop
@@ -122,12 +122,7 @@ def test_hosts_signal_to_one_stops_all_and_they_resume(
   count, small, config_file, tmp_path, reliability
 ):
   """The final state equals that of an uninterrupted run, bit for bit."""
-  small.update(
-    train_for='800 steps',
-    log_every='50 steps',
-    evaluate_every='400 steps',
-    checkpoint_every='400 steps',
-  )
+  small.update(LONG)
   file = config_file(small)
   with started(count, main_command(file, tmp_path / 'stopped', count)) as children:
     assert any(line.startswith('step 50 ') for line in children[0].stdout)

@@ -5,7 +5,7 @@ import signal
 import pytest
 import store_helpers
 from helpers import state_of
-from process_helpers import main_command, started, wait_for_all
+from process_helpers import LONG, main_command, started, wait_for_all
 from store_helpers import BUCKET, environment, equal, figures
 
 from jaxdl import stores
@@ -22,12 +22,7 @@ def test_hosts_resume_on_other_hosts_from_a_bucket(
   small, config_file, tmp_path, monkeypatch, reliability
 ):
   """The hosts that resume have none of the files of those that were stopped."""
-  small.update(
-    train_for='800 steps',
-    log_every='50 steps',
-    evaluate_every='400 steps',
-    checkpoint_every='400 steps',
-  )
+  small.update(LONG)
   file = config_file(small)
   server = store_helpers.Server()
 
