@@ -268,7 +268,7 @@ def _combine(matrix, arrays, axis):
   The barrier keeps the result in memory; XLA would compute it again in each of its users.
   """
   sums = []
-  for row in matrix:  # lax's functions, because those of jax.numpy take ten times as long to trace
+  for row in matrix:  # lax's functions, which are traced faster than those of jax.numpy
     terms = [
       array if factor == 1 else lax.mul(array, np.asarray(factor, array.dtype))
       for factor, array in zip(row, arrays, strict=True)
