@@ -11,9 +11,10 @@ from jaxtyping import Array, Float, Num
 
 from jaxdl.ops.grouped_convolution import in_groups
 from jaxdl.ops.lowering import is_stock
-from jaxdl.ops.patch_convolution import by_patches, transposed_by_patches
+from jaxdl.ops.patch_convolution import transposed_by_patches
 from jaxdl.ops.products import are_rounded
 from jaxdl.ops.types import AnyArray, Padding, Pads, Size
+from jaxdl.ops.wide_patches import by_wide_patches
 from jaxdl.ops.winograd import pays, winograd
 
 _LAYOUT = ('NHWC', 'HWIO', 'NHWC')
@@ -118,7 +119,7 @@ def as_products(
     return in_groups(inputs, kernel, strides, pads, groups)
   if training and not are_rounded() and pays(inputs, kernel, strides, pads):
     return winograd(inputs, kernel, pads)
-  return by_patches(inputs, kernel, strides, pads, are_rounded())
+  return by_wide_patches(inputs, kernel, strides, pads, are_rounded())
 
 
 def explicit_padding(

@@ -3,8 +3,8 @@
     python -m launch.benchmarks.convolution [--rounds=5] [--only=cnn_cifar10,…]
 
 Forward and both gradients run as in training: in a loop, on two CPU devices with half of the batch
-each. First layers are left out: their only lowering is XLA's own, which takes seconds inside a
-loop. PyTorch is left out where it is not installed. Prints a table of milliseconds.
+each. First layers are left out: they are always products over patches. PyTorch is left out where
+it is not installed. Prints a table of milliseconds.
 """
 
 import argparse
@@ -23,7 +23,7 @@ import numpy as np
 from jaxdl import models, ops
 from jaxdl.config import reading
 from jaxdl.models import layers, table
-from jaxdl.ops import convolution, patch_convolution, winograd
+from jaxdl.ops import convolution, wide_patches, winograd
 
 ROOT = pathlib.Path(__file__).parents[2]
 IMAGES = {
@@ -35,8 +35,8 @@ IMAGES = {
   'cnn_food11': (512, 512, 3),
 }
 LOWERINGS = {
-  'patches': patch_convolution.by_patches,
-  'patches, bfloat16': lambda inputs, kernel, strides, pads: patch_convolution.by_patches(
+  'patches': wide_patches.by_wide_patches,
+  'patches, bfloat16': lambda inputs, kernel, strides, pads: wide_patches.by_wide_patches(
     inputs, kernel, strides, pads, True
   ),
   'Winograd': lambda inputs, kernel, strides, pads: winograd.winograd(inputs, kernel, pads),

@@ -13,7 +13,7 @@ import pytest
 from jax.test_util import check_grads
 
 from jaxdl import ops
-from jaxdl.ops import bands, convolution, patch_convolution, winograd
+from jaxdl.ops import bands, convolution, patch_convolution, wide_patches, winograd
 
 CASES = {  # image, kernel, strides, padding
   'same': ((7, 6), (3, 3), (1, 1), 'SAME'),
@@ -22,6 +22,8 @@ CASES = {  # image, kernel, strides, padding
   'strides beyond the kernel': ((9, 7), (1, 2), (3, 3), 'VALID'),
   'explicit, wider than the kernel': ((4, 3), (2, 3), (1, 2), ((3, 0), (1, 4))),
   'one pixel': ((1, 1), (3, 3), (1, 1), 'SAME'),
+  'patches of four outputs for three columns': ((5, 7), (3, 5), (2, 1), 'VALID'),
+  'patches of four outputs for five columns': ((5, 5), (2, 5), (1, 1), 'SAME'),
 }
 LAYOUT = ('NHWC', 'HWIO', 'NHWC')
 
@@ -169,6 +171,22 @@ def test_conv_in_bands_of_rows_equals_stock(
   )(*args)
   stock = value_and_gradients(lambda x, k: expected_conv(x, k, (stride, 1), (pads, (0, 0))))(*args)
   assert_close(found, stock, 2e-5)
+
+
+@pytest.mark.parametrize(
+  ('window', 'features', 'stride', 'outputs'),
+  [
+    (5, 32, 1, 4),
+    (5, 33, 1, 2),  # more than 128 features with 4
+    (3, 64, 1, 2),  # twice the multiplications with 4
+    (3, 65, 1, 1),
+    (1, 8, 1, 1),
+    (5, 8, 2, 1),
+  ],
+)
+def test_outputs_of_a_wide_patch(window, features, stride, outputs):
+  kernel = np.empty((3, window, 3, features), np.float32)
+  assert wide_patches.outputs_of_patch(kernel, (1, stride)) == outputs
 
 
 def test_bands_overlap_by_the_rows_of_a_window():
