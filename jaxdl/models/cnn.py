@@ -91,12 +91,20 @@ class CNN(nn.Module):
     context = layers.Context(train=train, mask=mask, index=index, axis_name=self.axis_name)
     values: dict[str, Any] = {INPUTS: (inputs, steps)}
     outputs = inputs
-    for name, build, sources, _ in self.nodes():
-      read, steps = zip(*(values[source] for source in sources), strict=True)
-      layer = build(name=name)
+    nodes = self.nodes()
+    for node in nodes:
+      if node.name in values:  # pooled together with its convolution
+        continue
+      read, steps = zip(*(values[source] for source in node.sources), strict=True)
+      layer = node.build(name=node.name)
       read = read[0] if len(read) == 1 else read
-      outputs = layers.call(layer, read, dataclasses.replace(context, steps=steps[0]))
-      values[name] = outputs, _steps_after(layer, steps[0], outputs)
+      pooled, window = _pooling(nodes, node, layer) if train and inputs.ndim == 4 else (None, None)
+      if pooled:
+        outputs = layer(read, context, window)
+        values[pooled.name] = outputs, None
+      else:
+        outputs = layers.call(layer, read, dataclasses.replace(context, steps=steps[0]))
+        values[node.name] = outputs, _steps_after(layer, steps[0], outputs)
     return outputs
 
   def named_layers(self) -> list[tuple[str, Callable[..., nn.Module]]]:
@@ -191,6 +199,15 @@ class CNN(nn.Module):
     elif isinstance(kind, references.Reference):
       given = {'axis_name': self.axis_name}
     return binding.bind(KINDS, arguments, where, by='kind', also=also, own=_own_layer, **given)
+
+
+def _pooling(nodes, node, layer):
+  """(max-pooling, its window) that a training step computes with a convolution; or (None, None)."""
+  readers = [reader for reader in nodes if node.name in reader.sources]
+  if not isinstance(layer, layers.Conv) or len(readers) != 1:
+    return None, None
+  window = layer.pooling(readers[0].build(parent=None))
+  return (readers[0], window) if window else (None, None)
 
 
 def _steps_after(layer, steps, outputs):

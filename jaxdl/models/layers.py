@@ -321,6 +321,7 @@ def convolve(
   context: Context,
   features: int,
   groups: int = 1,
+  pooling: tuple[int, int] | None = None,
 ) -> Float[Array, 'B ... F']:
   """Convolution, bias and activation of a layer with the fields of `Conv`.
 
@@ -332,6 +333,7 @@ def convolve(
     context: `steps` and `train` are used.
     features: number F of features.
     groups: groups of channels.
+    pooling: window of a max-pooling of the outputs, as returned by `Conv.pooling`.
 
   Raises:
     ValueError: the inputs have no positions, or the groups do not divide their channels.
@@ -347,6 +349,8 @@ def convolve(
     )
   kernel = layer.param('kernel', layer.kernel_init, (*window, channels // groups, features))
   bias = layer.param('bias', nn.initializers.zeros, (features,))
+  if pooling:
+    return ops.conv_relu_max_pool(inputs, kernel, bias, padding=padding, window=pooling)
 
   def operation(images, window, strides, padding):
     keywords = {'groups': groups} if groups > 1 else {}
@@ -379,8 +383,27 @@ class Conv(nn.Module):
   operation = staticmethod(ops.conv)
 
   @nn.compact
-  def __call__(self, inputs: Num[AnyArray, 'B ...'], context: Context) -> Float[Array, 'B ... F']:
-    return convolve(self, inputs, context, self.features, self.groups)
+  def __call__(
+    self,
+    inputs: Num[AnyArray, 'B ...'],
+    context: Context,
+    pooling: tuple[int, int] | None = None,
+  ) -> Float[Array, 'B ... F']:
+    """Applies the layer; with `pooling`, also max-pooling with windows of that many pixels."""
+    return convolve(self, inputs, context, self.features, self.groups, pooling)
+
+  def pooling(self, following: nn.Module) -> tuple[int, int] | None:
+    """The window of the following layer if `conv_relu_max_pool` computes both layers on images."""
+    if (
+      not isinstance(following, MaxPool)
+      or self.activation is not nn.relu
+      or self.groups > 1
+      or pair(self.strides) != (1, 1)
+      or following.padding != 'VALID'
+    ):
+      return None
+    window = pair(following.window)
+    return window if pair(following.strides or window) == window else None
 
 
 class DepthwiseConv(nn.Module):

@@ -8,6 +8,7 @@ from jaxdl.ops.attention import attention, attention_weights, rotate
 from jaxdl.ops.convolution import conv, conv_transpose, explicit_padding
 from jaxdl.ops.dropout import dropout
 from jaxdl.ops.lowering import stock_lowering
+from jaxdl.ops.pooled_convolution import conv_relu_max_pool
 from jaxdl.ops.pooling import avg_pool, global_max, max_pool
 from jaxdl.ops.products import product, rounded_products
 from jaxdl.ops.recurrence import gru, lstm, simple_rnn
@@ -17,6 +18,7 @@ __all__ = [
   'attention_weights',
   'avg_pool',
   'conv',
+  'conv_relu_max_pool',
   'conv_transpose',
   'dropout',
   'explicit_padding',

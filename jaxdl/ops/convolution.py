@@ -3,7 +3,7 @@
 GPUs and TPUs use XLA's convolution. CPUs use Winograd's algorithm or matrix products over patches.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax.numpy as jnp
 from jax import lax
@@ -48,14 +48,8 @@ def conv(
     ValueError: the padding is unknown, the kernel is larger than the padded image, the kernel is
       for another number of channels, or the groups do not divide its features.
   """
-  inputs, kernel = _matching(inputs, kernel, groups)
-  rows, columns = (
-    explicit_padding(
-      inputs.shape[1 + axis], kernel.shape[axis], strides[axis], _of_axis(padding, axis)
-    )
-    for axis in (0, 1)
-  )
-  pads = (rows, columns)
+  inputs, kernel = matching(inputs, kernel, groups)
+  pads = explicit_pads(inputs, kernel, strides, padding)
   if is_stock():
     return stock(inputs, kernel, strides, pads, groups)
   return lax.platform_dependent(
@@ -117,9 +111,37 @@ def as_products(
   """
   if groups > 1:
     return in_groups(inputs, kernel, strides, pads, groups)
+  return algorithm(inputs, kernel, strides, pads, training)(inputs, kernel, pads)
+
+
+def algorithm(
+  inputs: Float[AnyArray, 'B H W C'],
+  kernel: Float[AnyArray, 'kh kw C F'],
+  strides: Size,
+  pads: Pads,
+  training: bool,
+) -> Callable:
+  """The algorithm of `as_products` without groups: (inputs, kernel, pads) → outputs."""
   if training and not are_rounded() and pays(inputs, kernel, strides, pads):
-    return winograd(inputs, kernel, pads)
-  return by_wide_patches(inputs, kernel, strides, pads, are_rounded())
+    return winograd
+  in_bfloat16 = are_rounded()
+  return lambda inputs, kernel, pads: by_wide_patches(inputs, kernel, strides, pads, in_bfloat16)
+
+
+def explicit_pads(
+  inputs: Float[AnyArray, 'B H W _'],
+  kernel: Float[AnyArray, 'kh kw _ F'],
+  strides: Size,
+  padding: Padding,
+) -> Pads:
+  """The padding of `conv` as ((top, bottom), (left, right)); see `explicit_padding`."""
+  rows, columns = (
+    explicit_padding(
+      inputs.shape[1 + axis], kernel.shape[axis], strides[axis], _of_axis(padding, axis)
+    )
+    for axis in (0, 1)
+  )
+  return rows, columns
 
 
 def explicit_padding(
@@ -181,7 +203,7 @@ def conv_transpose(
 
   Source: Dumoulin & Visin 2016, A guide to convolution arithmetic, section 4.
   """
-  inputs, kernel = _matching(inputs, kernel)
+  inputs, kernel = matching(inputs, kernel)
   rows, columns = (
     transposed_padding(kernel.shape[axis], strides[axis], _of_axis(padding, axis))
     for axis in (0, 1)
@@ -289,8 +311,15 @@ def _named(padding, **known):
   return before, after
 
 
-def _matching(inputs, kernel, groups=1):
-  """The inputs and the kernel in their common type."""
+def matching(
+  inputs: Num[AnyArray, 'B H W _'], kernel: Float[AnyArray, 'kh kw _ F'], groups: int = 1
+) -> tuple[Float[AnyArray, 'B H W _'], Float[AnyArray, 'kh kw _ F']]:
+  """The inputs and the kernel in their common type.
+
+  Raises:
+    ValueError: the kernel is for another number of channels, or the groups do not divide its
+      features.
+  """
   channels = kernel.shape[2] * groups
   if inputs.shape[-1] != channels or kernel.shape[3] % groups:
     of_groups = f' in {groups} groups' if groups > 1 else ''

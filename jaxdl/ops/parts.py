@@ -1,11 +1,12 @@
 """Computes on a batch in equal parts, one after another; intermediate results stay in the cache."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Shaped
+from jaxtyping import Shaped
 
 from jaxdl.ops.types import AnyArray
 
@@ -28,30 +29,28 @@ def count(batch: int, size: int, most: int) -> int:
   )
 
 
-def each(
-  function: Callable, parts: int, array: Shaped[AnyArray, 'B ...']
-) -> Shaped[Array, 'B ...']:
+def each(function: Callable, parts: int, *arrays: Shaped[AnyArray, 'B ...']) -> Any:
   """Applies a function to each part of a batch and concatenates the results.
 
   Args:
-    function: array [b, …] → array [b, …].
+    function: arrays [b, …] → an array [b, …], or a tuple of them.
     parts: number of parts.
-    array: the batch.
+    *arrays: the batch.
 
   Returns:
     The results for the batch.
   """
   if parts == 1:
-    return function(array)
-  results = lax.map(function, _split(parts, array))
-  return results.reshape(-1, *results.shape[2:])
+    return function(*arrays)
+  results = lax.map(lambda part: function(*part), [_split(parts, array) for array in arrays])
+  return jax.tree.map(lambda result: result.reshape(-1, *result.shape[2:]), results)
 
 
-def total(function: Callable, parts: int, *arrays: Shaped[AnyArray, 'B ...']) -> Array:
+def total(function: Callable, parts: int, *arrays: Shaped[AnyArray, 'B ...']) -> Any:
   """Computes a sum over the examples of a batch as the sum over its parts.
 
   Args:
-    function: arrays [b, …] → their sum over the examples.
+    function: arrays [b, …] → their sum over the examples, or a tuple of sums.
     parts: number of parts.
     *arrays: the batch.
 
@@ -60,10 +59,10 @@ def total(function: Callable, parts: int, *arrays: Shaped[AnyArray, 'B ...']) ->
   """
   if parts == 1:
     return function(*arrays)
-  zeros = jnp.zeros_like(jax.eval_shape(function, *arrays))
+  zeros = jax.tree.map(jnp.zeros_like, jax.eval_shape(function, *arrays))
 
   def add(sums, part):
-    return sums + function(*part), None
+    return jax.tree.map(jnp.add, sums, function(*part)), None
 
   sums, _ = lax.scan(add, zeros, [_split(parts, array) for array in arrays])
   return sums

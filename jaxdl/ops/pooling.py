@@ -4,11 +4,12 @@ GPUs and TPUs use XLA's max-pooling. CPUs take the maximum of strided slices.
 """
 
 import functools
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Integer
 
 from jaxdl.ops.convolution import explicit_padding
 from jaxdl.ops.lowering import is_stock
@@ -165,13 +166,13 @@ def _max_forward(inputs, window, strides, pads):
 
 def _max_backward(window, strides, pads, inputs, cotangent):
   if strides == window and not any(map(any, pads)):
-    winner = _winner(_windows(inputs, -jnp.inf, window, strides, pads))
-    return (_spread(winner, cotangent, window, inputs.shape),)
+    winner = winner_of(_windows(inputs, -jnp.inf, window, strides, pads))
+    return (spread_to_winner(winner, cotangent, window, inputs.shape[1:3]),)
 
   def add_back(part):
     images, cotangent = part
     places, pullback = jax.vjp(lambda x: _windows(x, -jnp.inf, window, strides, pads), images)
-    winner = _winner(places)
+    winner = winner_of(places)
     return pullback([jnp.where(winner == place, cotangent, 0) for place in range(len(places))])[0]
 
   # The halves of the batch are computed in a loop, because the arguments of a loop are stored in
@@ -182,17 +183,17 @@ def _max_backward(window, strides, pads, inputs, cotangent):
   return (lax.map(add_back, halves).reshape(inputs.shape),)
 
 
-def _winner(places):
+def winner_of(places: Sequence[Float[AnyArray, 'B h w C']]) -> Integer[Array, 'B h w C']:
   """The position of a window that holds its maximum, the first of equal ones.
 
   The maximum is computed again, because XLA may compute the inputs again with another rounding. No
   position would then be equal to the maximum of the forward pass.
 
   Args:
-    places: arrays [B, H', W', C], one for each position of the window.
+    places: the pixels at each position of the window.
 
   Returns:
-    [B, H', W', C] uint8, or int32 for windows of 256 positions or more.
+    uint8, or int32 for windows of 256 positions or more; the number of positions for NaN.
   """
   greatest, winner = places[0], jnp.zeros(places[0].shape, jnp.int32)
   for number, place in enumerate(places[1:], 1):
@@ -202,11 +203,22 @@ def _winner(places):
   return winner.astype(jnp.uint8) if len(places) < 256 else winner
 
 
-def _spread(winner, cotangent, window, shape):
+def spread_to_winner(
+  winner: Integer[AnyArray, 'B h w C'],
+  cotangent: Float[AnyArray, 'B h w C'],
+  window: Size,
+  size: Size,
+) -> Float[Array, 'B H W C']:
   """Puts each cotangent at its winner; windows must not overlap.
 
+  Args:
+    winner: as returned by `winner_of`.
+    cotangent: of the maxima.
+    window: (rows, columns).
+    size: (H, W) of the images.
+
   Returns:
-    [B, H, W, C] = `shape`, 0 elsewhere.
+    Images, 0 elsewhere.
   """
   batch, rows, columns, channels = cotangent.shape
   place = jnp.arange(window[0] * window[1], dtype=winner.dtype)
@@ -215,7 +227,7 @@ def _spread(winner, cotangent, window, shape):
   spread = jnp.where(won, cotangent[:, :, None, :, None], 0).reshape(
     batch, rows * window[0], columns * window[1], channels
   )
-  left = [(0, size - covered) for size, covered in zip(shape[1:3], spread.shape[1:3], strict=True)]
+  left = [(0, pixels - covered) for pixels, covered in zip(size, spread.shape[1:3], strict=True)]
   return jnp.pad(spread, ((0, 0), *left, (0, 0)))  # rows and columns that no window covers
 
 

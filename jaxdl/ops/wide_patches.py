@@ -61,7 +61,6 @@ def by_wide_patches(
   wide = jnp.stack(shifted, axis=3).reshape(rows, -1, channels, outputs * features)
   columns = inputs.shape[2] + sum(pads[1]) - window + 1
   around = (pads[0], (pads[1][0], pads[1][1] + -columns % outputs))
-  joined = by_patches(
-    inputs, lax.optimization_barrier(wide), (strides[0], outputs), around, in_bfloat16
-  )
+  wide = lax.optimization_barrier(wide)
+  joined = jnp.asarray(by_patches(inputs, wide, (strides[0], outputs), around, in_bfloat16))
   return joined.reshape(*joined.shape[:2], -1, features)[:, :, :columns]
