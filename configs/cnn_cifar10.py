@@ -3,7 +3,7 @@
     python -m jaxdl.main --config=configs/cnn_cifar10.py
 
 Reported: 76.69 % (report 000, exercise 1).
-Ours: 78.61 % of the test images, which are a JPEG copy (seed 0).
+Ours: 79.18 ± 0.48 % of the test images, which are a JPEG copy, over seeds 0, 1, 2.
 Chosen: dropout 0.05, flips, shifts by up to 2 pixels, He normal, one cycle with a peak of 3e-3.
 
 Measurements and discussion: docs/results.md.
