@@ -3,7 +3,7 @@
     python -m launch.reproduction.reproduce [--only=a,sweeps/b] [--seeds=0,1,2] [--runs=runs]
     [--kept=launch/reproduction/figures] [--budget-minutes=M] [--config.a.b=v]
     python -m launch.reproduction.reproduce --table-only [--readme=README.md]
-    python -m launch.reproduction.reproduce --ledger [--out=ledger.md]
+    python -m launch.reproduction.reproduce --ledger [--out=docs/ledger.md]
 
 Each run is a separate process. Finished runs are not repeated, and interrupted runs are resumed.
 Rerun the command until all runs are finished. The figures of finished runs are kept in
@@ -237,7 +237,9 @@ def _parse(arguments):
     '--readme', default='README.md', help='file with the table (default README.md)'
   )
   parser.add_argument('--ledger', action='store_true', help='only write the ledger of claims')
-  parser.add_argument('--out', default='ledger.md', help='file of the ledger (default ledger.md)')
+  parser.add_argument(
+    '--out', default='docs/ledger.md', help='file of the ledger (default docs/ledger.md)'
+  )
   chosen, rest = parser.parse_known_args(arguments)
   wrong = [argument for argument in rest if not argument.startswith('--config.')]
   if wrong:
