@@ -91,9 +91,9 @@ class CNN(nn.Module):
     context = layers.Context(train=train, mask=mask, index=index, axis_name=self.axis_name)
     values: dict[str, Any] = {INPUTS: (inputs, steps)}
     outputs = inputs
-    nodes = self.nodes()
+    nodes, done = self.nodes(), set()
     for node in nodes:
-      if node.name in values:  # pooled together with its convolution
+      if node.name in done:
         continue
       read, steps = zip(*(values[source] for source in node.sources), strict=True)
       layer = node.build(name=node.name)
@@ -102,6 +102,7 @@ class CNN(nn.Module):
       if pooled:
         outputs = layer(read, context, window)
         values[pooled.name] = outputs, None
+        done.add(pooled.name)
       else:
         outputs = layers.call(layer, read, dataclasses.replace(context, steps=steps[0]))
         values[node.name] = outputs, _steps_after(layer, steps[0], outputs)

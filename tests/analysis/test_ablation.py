@@ -132,7 +132,7 @@ def test_effects_do_not_depend_on_the_batches_or_the_order_of_examples(net, monk
   other = ablation.effects(
     model, variables, images[::-1], labels[::-1], 'first', to='mean', batch_size=4
   )
-  np.testing.assert_allclose(found.losses, other.losses[:, ::-1], atol=2e-6)
+  np.testing.assert_allclose(found.losses, other.losses[:, ::-1], atol=1e-5)  # losses of up to 29
   assert np.argsort(found.loss).tolist() == np.argsort(other.loss).tolist()
   np.testing.assert_array_equal(found.accuracy, other.accuracy)
 
