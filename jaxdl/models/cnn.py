@@ -98,7 +98,7 @@ class CNN(nn.Module):
       read, steps = zip(*(values[source] for source in node.sources), strict=True)
       layer = node.build(name=node.name)
       read = read[0] if len(read) == 1 else read
-      pooled, window = _pooling(nodes, node, layer) if train and inputs.ndim == 4 else (None, None)
+      pooled, window = _pooling(nodes, node, layer, read) if train else (None, None)
       if pooled:
         outputs = layer(read, context, window)
         values[pooled.name] = outputs, None
@@ -202,10 +202,10 @@ class CNN(nn.Module):
     return binding.bind(KINDS, arguments, where, by='kind', also=also, own=_own_layer, **given)
 
 
-def _pooling(nodes, node, layer):
+def _pooling(nodes, node, layer, read):
   """(max-pooling, its window) that a training step computes with a convolution; or (None, None)."""
   readers = [reader for reader in nodes if node.name in reader.sources]
-  if not isinstance(layer, layers.Conv) or len(readers) != 1:
+  if not isinstance(layer, layers.Conv) or read.ndim != 4 or len(readers) != 1:
     return None, None
   window = layer.pooling(readers[0].build(parent=None))
   return (readers[0], window) if window else (None, None)

@@ -46,7 +46,6 @@ def conv_relu_max_pool(
   Raises:
     ValueError: as `conv` and `max_pool`.
   """
-
   inputs, kernel = convolution.matching(inputs, kernel)
   pads = convolution.explicit_pads(inputs, kernel, (1, 1), padding)
   size = _size(inputs, kernel, pads)

@@ -25,6 +25,11 @@ NETWORKS = {  # layers, activation, convolutions that are pooled at once
     'relu',
     1,
   ),
+  'images made sequences': (
+    (dict(kind='reshape', shape=(28, 4)), CONV, POOL, *END),
+    'relu',
+    0,
+  ),
   'read twice': ((CONV, dict(kind='parallel', branches=((POOL,), (POOL,))), *END), 'relu', 0),
 }
 
