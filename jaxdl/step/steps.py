@@ -153,21 +153,15 @@ def _axes(recipe):
 
 
 def _gradients_of_shards(state, batch, recipe):
-  """As `_summed_gradients`, with the sums over all shards of all devices.
-
-  Without batch statistics, the shards are computed one after another.
-  """
-  shared = {name: batch[name] for name in OF_BATCH if name in batch}
-  examples = {name: values for name, values in batch.items() if name not in shared}
+  """As `_summed_gradients`, with the sums over all shards of all devices."""
+  shared, examples = _divided(batch)
 
   def of_shard(shard):
     batch, carry = shard
     before = dataclasses.replace(state, carry=carry)
     return _summed_gradients(before, {**shared, **batch}, recipe)
 
-  gradients, sums, updated = sharding.over_shards(
-    of_shard, (examples, state.carry), recipe.shards, in_turn=not state.batch_stats
-  )
+  gradients, sums, updated = sharding.over_shards(of_shard, (examples, state.carry), recipe.shards)
   gradients, sums = sharding.sum_of_shards((gradients, sums))
   stats = jax.tree.map(lambda values: values[0], updated.get('batch_stats', {}))
   carry = jax.tree.map(
@@ -176,16 +170,32 @@ def _gradients_of_shards(state, batch, recipe):
   return gradients, sums, {'batch_stats': stats, 'carry': carry}
 
 
+def _prepared(batch, key, prepare, shards):
+  """Prepares a batch for training, each shard by itself."""
+  if shards == 1:
+    return prepare(batch, key)
+  shared, examples = _divided(batch)
+  prepared = sharding.over_shards(lambda rows: prepare({**shared, **rows}, key), examples, shards)
+  return {
+    name: values[0] if name in OF_BATCH else values.reshape(-1, *values.shape[2:])
+    for name, values in prepared.items()
+  }
+
+
+def _divided(batch):
+  """The values of a batch that are not one for each example, and the others."""
+  shared = {name: batch[name] for name in OF_BATCH if name in batch}
+  return shared, {name: values for name, values in batch.items() if name not in shared}
+
+
 def _accumulated_gradients(state, batch, recipe):
   """As `_summed_gradients`, with the parts of the batch one after another.
 
   Part k has the examples k, k + n, k + 2n, … of n parts, so that it has the same examples on any
   number of devices. Batch statistics are updated by each part that has real examples.
   """
-  shared = {name: batch[name] for name in OF_BATCH if name in batch}
-  parts = _parts(
-    {name: values for name, values in batch.items() if name not in shared}, recipe.accumulate
-  )
+  shared, examples = _divided(batch)
+  parts = _parts(examples, recipe.accumulate)
 
   def one(batch_stats, part):
     batch, carry = part
@@ -270,7 +280,7 @@ def many_train_steps(recipe: Recipe, *, split: Any, prepare: Callable) -> Callab
   @functools.partial(jax.jit, inline=True)  # traced once for both of its uses
   def one(state, arrays, rows):
     batch = {**split.fetch(arrays, rows), 'epoch': state.step // split.batches}
-    batch = prepare(batch, jax.random.fold_in(state.rng, state.step))
+    batch = _prepared(batch, jax.random.fold_in(state.rng, state.step), prepare, recipe.shards)
     return train_step(state, batch, recipe)
 
   def run(state, arrays, feed, steps):
@@ -353,7 +363,7 @@ def many_eval_steps(
       feed = jax.tree.map(lambda values: jnp.moveaxis(values, 0, 1), rows)
       return run(variables, arrays, feed, steps)
 
-    return sharding.sum_of_shards(sharding.over_shards(of_shard, rows, shards, in_turn=True))
+    return sharding.sum_of_shards(sharding.over_shards(of_shard, rows, shards))
 
   return of_all
 
@@ -387,9 +397,9 @@ def gradients_of_batch(recipe: Recipe, *, prepare: Callable) -> Callable:
     first = dataclasses.replace(
       state, step=jnp.zeros_like(state.step), carry=parallel.local_shard(state.carry)
     )
-    batch = prepare(
-      jax.tree.map(lambda values: values[0], batch), jax.random.fold_in(first.rng, first.step)
-    )
+    batch = jax.tree.map(lambda values: values[0], batch)
+    key = jax.random.fold_in(first.rng, first.step)
+    batch = _prepared(batch, key, prepare, recipe.shards)
     return mean_gradients(first, batch, recipe)[0]
 
   return run
