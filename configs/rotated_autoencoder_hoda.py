@@ -3,7 +3,7 @@
     python -m jaxdl.main --config=configs/rotated_autoencoder_hoda.py
 
 Reported: summed losses from 1773 down to 840, without their scale (report 000).
-Ours: a mean squared error of 0.0153 on the 20,000 test digits (seed 0).
+Ours: a mean squared error of 0.0152 ± 0.0001 on 20,000 test digits, over seeds 0, 1, 2.
 Chosen: the network, angles of ±40°, mean squared error, Adam with 1e-3, batch size 128, 20 epochs.
 
 Measurements and discussion: docs/results.md.
