@@ -33,8 +33,8 @@ def in_turn(function: Callable, padded: Any, *, sums: Callable) -> Any:
     function: pure function of a shard; it may use `sum_over_shards`.
     padded: arrays [n + 1, …] of n shards; the last row is not used. Because of it, the compiler
       does not know that a device has only one shard.
-    sums: function of a list of arrays [n + 1, …] that returns their sums over all shards [list of
-      arrays […]].
+    sums: function of a list of arrays [n + 1, …] that returns the list of their sums over all
+      shards.
 
   Returns:
     The results of the shards, [n + 1, …]; the last row has no meaning.
@@ -47,8 +47,7 @@ def in_turn(function: Callable, padded: Any, *, sums: Callable) -> Any:
   stacked = dict(zip(jaxpr.invars, jax.tree.leaves(padded), strict=True))
   for segment in _segments(jaxpr):
     _run(segment.shared, shared)
-    names = [name for name in segment.inputs if name in stacked]
-    found = _loop(segment, names, [stacked[name] for name in names], shared)
+    found = _loop(segment, [stacked[name] for name in segment.inputs], shared)
     stacked.update(zip(segment.outputs, found, strict=True))
     summed = [_rows(equation.invars[0], stacked, shared, rows) for equation in segment.sums]
     shared.update(
@@ -66,7 +65,7 @@ class _Segment:
     shared: equations whose results are the same for all shards.
     own: the other equations.
     sums: sums over all shards at the end of the segment.
-    inputs: variables that `own` needs from before.
+    inputs: variables from before that `own` needs and that differ between shards.
     outputs: variables of `own` that are needed afterwards.
   """
 
@@ -100,10 +99,10 @@ def _segments(jaxpr):
   needed = set(_variables(jaxpr.outvars))
   for segment in reversed(segments):
     needed.update(name for equation in segment.sums for name in _variables(equation.invars))
-    made = [name for equation in segment.own for name in equation.outvars]
+    made = dict.fromkeys(name for equation in segment.own for name in equation.outvars)
     segment.outputs = [name for name in made if name in needed]
     used = dict.fromkeys(name for one in segment.own for name in _variables(one.invars))
-    segment.inputs = [name for name in used if name not in set(made)]
+    segment.inputs = [name for name in used if name not in made and name not in shared]
     needed.update(segment.inputs)
   return segments
 
@@ -112,11 +111,11 @@ def _variables(atoms):
   return [atom for atom in atoms if not isinstance(atom, core.Literal)]
 
 
-def _loop(segment, names, arrays, shared):
+def _loop(segment, arrays, shared):
   """Computes the outputs of a segment, [n + 1, …], from its inputs that differ between shards."""
 
   def compute(values):
-    known = {**shared, **dict(zip(names, values, strict=True))}
+    known = {**shared, **dict(zip(segment.inputs, values, strict=True))}
     _run(segment.own, known)
     return [known[name] for name in segment.outputs]
 
