@@ -45,5 +45,6 @@ def get_config():
   )
   config.optimizer = dict(name='adam', learning_rate=1e-3)
   config.schedule = dict(name='constant')
+  config.ema_decay = 0.998
   config.reported = dict(source='002', test_accuracy=0.9908, train_accuracy=0.9999, step=5500)
   return config
