@@ -3,8 +3,8 @@
     python -m jaxdl.main --config=configs/cnn_mnist.py
 
 Reported: 99.08 % (report 002).
-Ours: 99.06 ± 0.13 % over seeds 0, 1, 2.
-Chosen: the report's LeNet5 for CIFAR-10, He normal, the last 5,000 training images for validation.
+Ours: 99.24 ± 0.03 % over seeds 0, 1, 2.
+Chosen: the report's LeNet5 for CIFAR-10, He normal, averaged parameters, 5,000 images for validation.
 
 Measurements and discussion: docs/results.md.
 """
