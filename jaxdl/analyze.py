@@ -310,19 +310,27 @@ def _make_all(names, views, seen, choice, folder):
   ):
     # Warnings about dead units: their pictures are blank, and the figures name them.
     warnings.simplefilter('ignore')
+    # The slow ones first, so that no core is idle at the end.
+    slow_first = sorted(names, key=lambda name: not views[name].slow_part)
     making = {
-      pool.submit(_make, name, views[name], flags, seen, choice, folder): name
-      for name, flags in names.items()
+      pool.submit(_make, name, views[name], names[name], seen, choice, folder): name
+      for name in slow_first
     }
-    for number, (future, name) in enumerate(making.items(), 1):
-      running = ', '.join(other for one, other in making.items() if one.running())
+
+    def show(number):
+      running = ', '.join(name for future, name in making.items() if future.running())
       now(f'{number} of {len(names)}  {running}')
+
+    show(1)
+    for number, future in enumerate(futures.as_completed(making), 1):
+      name = making[future]
       found[name] = made = future.result()
       outcome = made.outcome(views[name].title)
       if not made.files and not made.failed:  # all parts have the same reason
         outcome = f'left out, {next(iter(made.left_out.values()), "there is nothing to show")}'
       print(f'{number} of {len(names)}  {name}: {outcome}', flush=True)
-  return found
+      show(min(number + 1, len(names)))
+  return {name: found[name] for name in names}
 
 
 def _make(name, view, flags, seen, choice, folder):

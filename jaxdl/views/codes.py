@@ -175,6 +175,7 @@ VIEWS = {
     ('cnn', 'recurrent', 'classifier', 'autoencoder'),
     separately(principal_components, tsne, projector),
     section='Features in the plane',
+    slow_part='t-SNE',
     displays={
       'embedding_tsne': Display(
         't-SNE of the features',
