@@ -107,7 +107,7 @@ def mean_gradients(state: State, batch: Batch, recipe: Recipe) -> tuple[Any, Sum
     each = _summed_gradients if recipe.accumulate == 1 else _accumulated_gradients
     gradients, sums, updated = each(state, batch, recipe)
     gradients, sums = parallel.sum_over_devices((gradients, sums))
-  share = 1 / sums['count']  # XLA would store the quotients; it computes products where they are used
+  share = 1 / sums['count']  # a product, because XLA would store quotients
   gradients = jax.tree.map(lambda gradient: share * gradient, gradients)
   if recipe.penalty:  # once, because all devices have the same parameters
     value, of_penalty = jax.value_and_grad(recipe.penalty)(state.params)
