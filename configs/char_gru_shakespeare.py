@@ -4,7 +4,7 @@
 
 Reported: no figure; report 004 has no GRU.
 Ours: 2.164 bits per character on the last 5 % of the text (seed 0).
-Chosen: the settings of char_lstm_shakespeare; only the cell differs.
+Chosen: two layers of 512 units, dropout 0.5, rate 2e-3, 20 epochs, 94 % of the text to train.
 
 Measurements and discussion: docs/results.md.
 """
