@@ -165,9 +165,7 @@ def _gradients_of_shards(state, batch, recipe):
   gradients, sums, updated = sharding.over_shards(of_shard, (examples, state.carry), recipe.shards)
   gradients, sums = sharding.sum_of_shards((gradients, sums))
   stats = jax.tree.map(lambda values: values[0], updated.get('batch_stats', {}))
-  carry = jax.tree.map(
-    lambda values: values.reshape(-1, *values.shape[2:]), updated.get('carry', {})
-  )
+  carry = jax.tree.map(_joined, updated.get('carry', {}))
   return gradients, sums, {'batch_stats': stats, 'carry': carry}
 
 
@@ -178,9 +176,13 @@ def _prepared(batch, key, prepare, shards):
   shared, examples = _divided(batch)
   prepared = sharding.over_shards(lambda rows: prepare({**shared, **rows}, key), examples, shards)
   return {
-    name: values[0] if name in OF_BATCH else values.reshape(-1, *values.shape[2:])
-    for name, values in prepared.items()
+    name: values[0] if name in OF_BATCH else _joined(values) for name, values in prepared.items()
   }
+
+
+def _joined(values):
+  """The rows of all shards or parts of a batch, [n, b, …] → [n · b, …]."""
+  return values.reshape(-1, *values.shape[2:])
 
 
 def _divided(batch):
@@ -223,9 +225,7 @@ def _accumulated_gradients(state, batch, recipe):
   )
   start = (_zeros(shapes), state.batch_stats)
   ((gradients, sums), stats), carries = jax.lax.scan(add, start, (parts, carries))
-  carry = jax.tree.map(
-    lambda values: jnp.swapaxes(values, 0, 1).reshape(-1, *values.shape[2:]), carries
-  )
+  carry = jax.tree.map(lambda values: _joined(jnp.swapaxes(values, 0, 1)), carries)
   return gradients, sums, {'batch_stats': stats, 'carry': carry}
 
 

@@ -94,6 +94,7 @@ class View:
       that take images [H, W, C] only.
     named_only: whether it takes long, so that it is made only if `--only` names it.
     slow_part: what takes most of the time, for a line before it starts; '' if nothing stands out.
+      Analyses with a slow part start first.
     load: function () → None that imports the libraries used by `make`; it is called before several
       analyses run in threads.
   """
