@@ -4,7 +4,7 @@
 
 Reported: no figure; report 004 has no GRU.
 Ours: 2.164 bits per character on the last 5 % of the text (seed 0).
-Chosen: two layers of 512 units, dropout 0.5, rate 2e-3, 20 epochs, 94 % of the text to train.
+Chosen: the settings of char_lstm_shakespeare; only the cell differs.
 
 Measurements and discussion: docs/results.md.
 """
@@ -16,21 +16,30 @@ def get_config():
   config = ml_collections.ConfigDict()
   config.seed = 0
   config.task = 'next_char'
-  config.train_for = '20 epochs'
+  config.train_for = '45 epochs'
   config.log_every = '50 steps'
-  config.evaluate_every = '1 epoch'
-  config.checkpoint_every = '1 epoch'
+  config.evaluate_every = '5 epochs'
+  config.checkpoint_every = '5 epochs'
   config.data = dict(
     name='tiny_shakespeare',
     source='auto',
     batch_size=64,
     time_step=100,
-    splits=dict(train='train+validation[:80%]', validation='validation[80%:]', test='test'),
+    splits=dict(train='train', validation='validation', test='test'),
   )
   config.model = dict(
-    name='language_model', cell='gru', features=512, classes='classes', layers=2, dropout=0.5
+    name='language_model',
+    cell='gru',
+    features=512,
+    classes='classes',
+    layers=2,
+    dropout=0.4,
+    locked_dropout=True,
+    recurrent_dropout=0.3,
   )
-  config.optimizer = dict(name='adam', learning_rate=2e-3, clip_norm=1.0)
+  config.optimizer = dict(name='adam', learning_rate=3e-3, clip_norm=1.0)
   config.schedule = dict(name='cosine')
+  config.ema_decay = 0.998
+  config.precision = 'bfloat16_products'
   config.reported = dict(source='004')
   return config
