@@ -103,7 +103,8 @@ def use_cpu_devices(configs: Sequence[Mapping[str, Any]]) -> None:
   (JAX_NUM_CPU_DEVICES, XLA_FLAGS). It does not depend on the cores of the machine, because the bits
   of the results would then depend on them, too.
 
-  With `shards`, it also fixes the number of threads, unless the environment has it (`shards.py`).
+  With `shards`, there are at least two devices, and the number of threads is that of the shards,
+  unless the environment has another one (`shards.py`).
 
   Args:
     configs: plain JSON data, not yet checked.
@@ -139,6 +140,10 @@ def shared_cpu_devices(configs: Sequence[Mapping[str, Any]]) -> int:
       raise ValueError(
         f'config.cpu_devices={number!r} is not a number of devices: use 1 to {MOST_CPU_DEVICES}'
       )
+  numbers = [
+    max(number, 2) if config.get('shards', 1) != 1 else number
+    for number, config in zip(numbers, configs, strict=True)
+  ]
   sections = [config.get('data') for config in configs]
   sizes = [section.get('batch_size') for section in sections if isinstance(section, dict)]
   sizes += [config['shards'] for config in configs if config.get('shards', 1) != 1]

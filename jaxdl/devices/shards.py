@@ -1,11 +1,13 @@
 """Batches computed as shards, so that the bits do not depend on the number of devices.
 
 With `config.shards`, every batch is divided into shards of equal size, whatever the number of
-devices, and the results of the shards are added in a fixed order. Three things are needed for equal
+devices, and the results of the shards are added in a fixed order. Four things are needed for equal
 bits, besides equal sizes:
 
 - The compiled program of a shard, and that of the sum, must not depend on the number of shards of a
   device. So a device computes its shards one after another (`over_shards`, `sum_of_shards`).
+- XLA optimizes a program for one device in another order than one for several, which changes some
+  roundings. A CPU therefore has at least two virtual devices.
 - On a CPU, XLA divides an operation over a pool of threads, and some results depend on their
   number. By default it is the number of cores or of devices, whichever is larger;
   `parallel.use_cpu_devices` makes it the number of shards.
@@ -127,8 +129,15 @@ def check(
       f'config.shards={shards}: your own code has batch statistics, which only the layer '
       "kind='batch_norm' adds in a fixed order: use that layer, or config.shards=1"
     )
-  if jax.default_backend() == 'cpu' and os.environ.get(parallel.THREADS[0]) != str(shards):
+  if jax.default_backend() != 'cpu':
+    return
+  if os.environ.get(parallel.THREADS[0]) != str(shards):
     raise ValueError(
       f'config.shards={shards} needs {shards} threads, and JAX started with another number: set '
       f'the environment variables {" and ".join(parallel.THREADS)} to {shards} before Python starts'
+    )
+  if devices == 1:
+    raise ValueError(
+      f'config.shards={shards} needs at least 2 devices on a CPU, and JAX started with one: set '
+      'config.cpu_devices=2 or the environment variable JAX_NUM_CPU_DEVICES=2 before JAX starts'
     )

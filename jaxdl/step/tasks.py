@@ -43,7 +43,7 @@ def classify(
   Returns:
     Sums over the real examples: 'loss' in nats, 'correct' and 'count'.
   """
-  nll = _cross_entropy(logits, batch['label'])  # [B]
+  nll = optax.softmax_cross_entropy_with_integer_labels(logits, batch['label'])  # [B]
   if label_smoothing:
     nll = (1 - label_smoothing) * nll - label_smoothing * jax.nn.log_softmax(logits).mean(-1)
   if focal:
@@ -59,19 +59,8 @@ def _missing(logits, label):
 
   It is at least the rounding error of 1, because a power below 1 has no finite slope at 0.
   """
-  of_label = -_cross_entropy(logits, label)
+  of_label = -optax.softmax_cross_entropy_with_integer_labels(logits, label)
   return jnp.maximum(-jnp.expm1(of_label), jnp.finfo(logits.dtype).eps)
-
-
-def _cross_entropy(logits, label):
-  """Cross-entropy of each example [B], without the index 0 of the function of optax.
-
-  XLA moves the check of a constant index out of a loop for one device and not for several, and then
-  the bits of a run with `shards` depend on the number of devices.
-  """
-  shifted = logits - jax.lax.stop_gradient(logits.max(-1, keepdims=True))
-  of_label = jnp.take_along_axis(shifted, label[..., None], axis=-1)[..., 0]
-  return jnp.log(jnp.exp(shifted).sum(-1)) - of_label
 
 
 def classify_by_squared_error(logits: Float[AnyArray, '*B K'], batch: Batch) -> Sums:

@@ -1,6 +1,6 @@
 """Checks that `config.shards` gives the same bits on any number of devices, and measures its cost.
 
-    python -m launch.benchmarks.shards_study [--names=cnn_mnist,…] [--shards=8] [--devices=1,2,4,8]
+    python -m launch.benchmarks.shards_study [--names=cnn_mnist,…] [--shards=8] [--devices=2,4,8]
 
 Every config is trained for some steps on random examples and evaluated, in one process for each
 number of virtual CPU devices. The state, the sums of all steps and those of the evaluation must be
@@ -114,7 +114,7 @@ def main(arguments: Sequence[str]) -> int:
   parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
   parser.add_argument('--names', default=','.join(names), help='configs, comma-separated')
   parser.add_argument('--shards', type=int, default=8, help='number of shards')
-  parser.add_argument('--devices', default='1,2,4,8', help='numbers of devices, comma-separated')
+  parser.add_argument('--devices', default='2,4,8', help='numbers of devices, comma-separated')
   parser.add_argument('--compute', type=pathlib.Path, help=argparse.SUPPRESS)  # a child process
   parser.add_argument('--cost', action='store_true', help=argparse.SUPPRESS)
   given = parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""`config.shards`: 1, 2, 4 and 8 devices give the same bits, also where a run moves between them."""
+"""`config.shards`: 2, 4 and 8 devices give the same bits, also where a run moves between them."""
 
 import functools
 import json
@@ -69,19 +69,26 @@ def assert_same_bits(config, tmp_path, devices):
 
 @pytest.mark.slow
 def test_run_may_move_between_numbers_of_devices(tmp_path):
-  assert_same_bits({**CONFIG, 'schedule': None}, tmp_path, (1, 4))
+  assert_same_bits({**CONFIG, 'schedule': None}, tmp_path, (2, 4))
 
 
 @pytest.mark.slow
 def test_batch_statistics_are_the_same_on_any_number_of_devices(small_cnn, tmp_path):
   config = {**small_cnn, 'shards': 8, 'schedule': None, 'train_for': '8 steps'}
   config['data']['scale'] = 'standardized'
-  assert_same_bits(config, tmp_path, (1, 2, 8))
+  assert_same_bits(config, tmp_path, (2, 8))
+
+
+@pytest.mark.slow
+def test_attention_is_the_same_on_any_number_of_devices(small_text, tmp_path):
+  model = dict(name='transformer', features=16, classes=84, layers=2, heads=2, context=16)
+  config = {**small_text, 'model': model, 'shards': 8, 'schedule': None, 'train_for': '4 steps'}
+  assert_same_bits(config, tmp_path, (2, 4))
 
 
 @pytest.mark.slow
 def test_all_numbers_of_devices_give_the_same_bits(tmp_path):
-  assert_same_bits({**CONFIG, 'schedule': None}, tmp_path, (1, 2, 4, 8))
+  assert_same_bits({**CONFIG, 'schedule': None}, tmp_path, (2, 4, 8))
 
 
 @pytest.mark.slow
@@ -197,10 +204,28 @@ def test_shards_that_the_devices_do_not_divide_are_refused(monkeypatch):
     experiment.build(config)
 
 
-def test_runs_with_shards_are_not_compiled_together(monkeypatch, tmp_path):
+def test_one_cpu_device_is_refused(monkeypatch):
+  """JAX has started in this process with one."""
   monkeypatch.setenv('NPROC', '8')
   monkeypatch.setattr(jax, 'device_count', lambda: 1)
-  built = [experiment.build({**CONFIG, 'seed': seed}) for seed in (0, 1)]
+  with pytest.raises(ValueError, match=r'needs at least 2 devices .* set config\.cpu_devices=2 or'):
+    experiment.build(CONFIG)
+
+
+@pytest.mark.parametrize(
+  ('wanted', 'expected'), [(None, 2), (1, 2), (2, 2), (6, 4), (8, 8), (64, 16)]
+)
+def test_cpu_has_at_least_two_devices(wanted, expected):
+  section = {} if wanted is None else {'cpu_devices': wanted}
+  config = {**section, 'shards': 16, 'data': {'batch_size': 48}}
+  assert parallel.shared_cpu_devices([config]) == expected
+
+
+def test_runs_with_shards_are_not_compiled_together(monkeypatch, tmp_path):
+  monkeypatch.setenv('NPROC', '8')
+  with monkeypatch.context() as patched:
+    patched.setattr(jax, 'device_count', lambda: 2)
+    built = [experiment.build({**CONFIG, 'seed': seed}) for seed in (0, 1)]
   with pytest.raises(ValueError, match=r'config\.shards is set, so .* cannot be trained together'):
     train_together(built, [tmp_path / '0', tmp_path / '1'])
   assert not (tmp_path / '0').exists()
