@@ -140,13 +140,13 @@ def shared_cpu_devices(configs: Sequence[Mapping[str, Any]]) -> int:
       raise ValueError(
         f'config.cpu_devices={number!r} is not a number of devices: use 1 to {MOST_CPU_DEVICES}'
       )
+  shards = [config.get('shards', 1) for config in configs]
   numbers = [
-    max(number, 2) if config.get('shards', 1) != 1 else number
-    for number, config in zip(numbers, configs, strict=True)
+    max(number, 2) if count != 1 else number for number, count in zip(numbers, shards, strict=True)
   ]
   sections = [config.get('data') for config in configs]
   sizes = [section.get('batch_size') for section in sections if isinstance(section, dict)]
-  sizes += [config['shards'] for config in configs if config.get('shards', 1) != 1]
+  sizes += [count for count in shards if count != 1]
   return next(
     count
     for count in range(min(numbers), 0, -1)
