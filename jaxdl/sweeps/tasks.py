@@ -181,7 +181,9 @@ def _train_at_address(task, address, stop):
 def _train_in(task, stop, workdir, folders):
   """Trains the members of a task; `workdir` and `folders` are those of Trainer."""
   command.prepare_libraries()
-  parallel.use_cpu_devices([{'cpu_devices': task.cpu_devices}])
+  parallel.use_cpu_devices(
+    [{**member.config, 'cpu_devices': task.cpu_devices} for member in task.members]
+  )
   trainer = Trainer(
     workdir,
     task.command,

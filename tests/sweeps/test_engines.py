@@ -204,6 +204,41 @@ def test_tasks_equal_a_sweep_in_one_process(together, sweep, found, config_file,
   check_equal_runs(found, tmp_path / 'one', out)
 
 
+@pytest.mark.slow
+def test_a_task_with_shards_equals_a_sweep_in_one_process(sweep, small, config_file, tmp_path):
+  """On a machine that does not have the environment of the command: the task sets the devices and
+  the threads.
+  """
+  config_file({**small, 'shards': 2}, 'base')
+  sweep['axes'][0]['choices'].pop()
+  file = config_file(sweep, 'sweep')
+  found = members.read(sweep, file)
+  workdir = tmp_path / 'tasks'
+  (workdir / 'logs').mkdir(parents=True)
+  task_file = tmp_path / 'task'
+  task_file.write_bytes(pickle.dumps(task_of(found, workdir)))
+  code = (
+    'import pickle, sys; from jaxdl.sweeps import tasks; '
+    "print(tasks.train(pickle.load(open(sys.argv[1], 'rb'))).error)"
+  )
+  environment = child_environment()
+  for arguments in (
+    ['-c', code, str(task_file)],
+    ['-m', 'jaxdl.sweep', f'--config={file}', f'--workdir={tmp_path / "one"}'],
+  ):
+    run = subprocess.run(
+      [sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    if arguments[0] == '-c':
+      assert run.stdout.strip() == 'None'
+  # this process has other threads, so it reads the states without shards
+  readable = [
+    dataclasses.replace(member, config={**member.config, 'shards': 1}) for member in found
+  ]
+  check_equal_runs(readable, tmp_path / 'one', workdir)
+
+
 def test_a_task_returns_its_error(found, tmp_path):
   """A folder that the machine does not have, and a config that cannot be built."""
   lost = tasks.train(task_of(found[:1], tmp_path / 'lost'))
