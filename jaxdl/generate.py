@@ -58,7 +58,6 @@ def main(arguments: list[str]) -> int:
   )
   add(
     '--top-k',
-    '--top_k',
     type=int,
     default=0,
     metavar='N',

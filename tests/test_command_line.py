@@ -880,6 +880,32 @@ def test_bad_input_is_a_one_line_error_with_a_fix(arguments, message, run_here):
 
 
 @pytest.mark.parametrize(
+  ('given', 'flag'),
+  [
+    ('--start_over', 'start_over'),
+    ('--start-over', 'start_over'),
+    ('--data-dir=x', 'data_dir'),
+    ('--trust-code', 'trust_code'),
+  ],
+)
+def test_a_flag_has_underscores_or_dashes(given, flag):
+  parser = command.Parser()
+  parser.add_start_over()
+  parser.add_data_places()
+  parser.add_trust_code()
+  assert vars(parser.parse_args([given]))[flag] in (True, 'x')
+
+
+def test_the_flags_of_an_error_are_those_of_the_help(run_here, capsys):
+  with pytest.raises(SystemExit):
+    run_here('--help')
+  shown = capsys.readouterr().out
+  _, _, (error,) = run_here('--config=configs/lstm_mnist.py', '--unknown')
+  listed = set(re.findall(r'--[a-z][-a-z_]*', error.partition('the flags are ')[2]))
+  assert listed == set(re.findall(r'^  (--[a-z][-a-z_]*)', shown, re.MULTILINE))
+
+
+@pytest.mark.parametrize(
   ('section', 'key', 'message'),
   [
     ('data', 'sale', r'config\.data\.sale is not a key of this section: its keys are .*scale'),

@@ -25,10 +25,18 @@ def get_config():
   config = ml_collections.ConfigDict()
   config.base = '../lstm_mnist.py'
   config.seeds = (0, 1, 2)
+  config.common = dict(
+    train_for='11000 steps',
+    schedule=dict(name='one_cycle'),
+    optimizer=dict(clip_norm=1.0),
+  )
   config.axes = (
     dict(
       name='cell',
-      choices=[dict(name=cell.upper(), model=dict(cell=cell)) for cell in ('rnn', 'lstm', 'gru')],
+      choices=[
+        dict(name=cell.upper(), model=dict(cell=cell), optimizer=dict(learning_rate=rate))
+        for cell, rate in (('rnn', 2e-3), ('lstm', 4e-3), ('gru', 4e-3))
+      ],
     ),
     dict(
       name='hidden units',

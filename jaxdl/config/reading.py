@@ -35,7 +35,7 @@ def from_command_line(
   own, rest = parser.parse_known_args(map(overrides.literal, arguments[1:]))
   if own.config is None:
     raise ValueError(parser.without_config(rest))
-  return own, _overridden(own.config, arguments[0], rest, list(vars(own)))
+  return own, _overridden(own.config, arguments[0], rest, parser.flags)
 
 
 def read_config(
@@ -117,7 +117,7 @@ def _overridden(path, program, arguments, known):
     key = spelling.same(error.flagname, differences.flat(to_dict(config)))
     near = spelling.meant(f'--{error.flagname}', [f'--{name}' for name in known])
     hint = f'; of the config it is --config.{key}' if key else near
-    others = ', '.join(f'--{name}' for name in known if name != 'config')
+    others = ', '.join(f'--{name}' for name in known if name not in ('config', 'help'))
     raise ValueError(
       f'--{error.flagname} is unknown: the flags are --config, --config.KEY, {others}{hint}'
     ) from None

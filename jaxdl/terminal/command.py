@@ -11,7 +11,7 @@ import os
 import pathlib
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 from jaxdl.config import arguments as of_arguments
@@ -152,6 +152,25 @@ class Parser(argparse.ArgumentParser):
       help='folder of the photographs, or file of the data, if moved',
     )
 
+  @property
+  def flags(self) -> list[str]:
+    """The flags without their dashes, such as 'start-over'."""
+    return [name[2:] for name in self._option_string_actions if name.startswith('--')]
+
+  def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride]
+    self, args: Iterable[str] | None = None, namespace: argparse.Namespace | None = None
+  ) -> tuple[argparse.Namespace, list[str]]:
+    given = sys.argv[1:] if args is None else args
+    return super().parse_known_args([self._spelled(word) for word in given], namespace)
+
+  def _spelled(self, word):
+    """A word in which a flag such as --start_over is spelled as this parser does, --start-over."""
+    name, equals, value = word.partition('=')
+    for flag in self.flags:
+      if name.startswith('--') and name[2:].replace('_', '-') == flag.replace('_', '-'):
+        return f'--{flag}{equals}{value}'
+    return word
+
   def parse_args(  # pyright: ignore[reportIncompatibleMethodOverride]
     self, arguments: Sequence[str]
   ) -> argparse.Namespace:
@@ -186,8 +205,7 @@ class Parser(argparse.ArgumentParser):
     """Raises ValueError for unknown arguments."""
     message = f'unrecognized arguments: {" ".join(unknown)}'
     flags = [word.partition('=')[0][2:] for word in unknown if word.startswith('--')]
-    known = [flag[2:] for flag in self._option_string_actions]
-    near = [flag for flag in (spelling.nearest(word, known) for word in flags) if flag]
+    near = [flag for flag in (spelling.nearest(word, self.flags) for word in flags) if flag]
     if near:
       raise ValueError(f'{message}: did you mean --{near[0]}?')
     if self.run and not flags:

@@ -123,6 +123,8 @@ def _figure(group, key):
   doubt = DOUBTFUL.get((group.name, key))
   if doubt:
     verdict = comparisons.Verdict('inconsistent in the source', verdict.ours, doubt)
+  elif group.is_on_other_data:
+    verdict = comparisons.Verdict('not testable', verdict.ours, wording.OTHER_DATA)
   notes = [
     verdict.note,
     *(f'the data: {remark}' for remark in group.remarks if key.startswith('test_')),
@@ -171,7 +173,9 @@ def _claim(claim, groups):
     verdict = _not_run(there)
   else:
     verdict = claim.test(*(group.finished for group in there))
-  return Entry(claim.source, of, claim.statement, '', verdict.ours, verdict.status, verdict.note)
+  other = wording.OTHER_DATA if any(group.is_on_other_data for group in there) else ''
+  note = '; '.join(filter(None, [verdict.note, other]))
+  return Entry(claim.source, of, claim.statement, '', verdict.ours, verdict.status, note)
 
 
 def _not_run(groups):

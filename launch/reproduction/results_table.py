@@ -122,6 +122,8 @@ def _row(group, config, notes):
   if doubt:
     reported += _note(f'the report contradicts itself: {doubt}', notes)
   remarks = [f'the data: {text}' for text in group.remarks]
+  if group.is_on_other_data:
+    remarks.append(wording.OTHER_DATA)
   if group.changed and runs:
     remarks.append(f'measured with an earlier config, which differs in {", ".join(group.changed)}')
   ours = wording.seeds(values[key], key) if values[key] else ''

@@ -49,6 +49,14 @@ class Group:
     """The remarks of the data sets, each once."""
     return sorted({run.remark for run in self.finished} - {''})
 
+  @property
+  def is_on_other_data(self) -> bool:
+    """Whether a finished run has other data than the report, such as other photographs.
+
+    The config of such a run has no reported figures.
+    """
+    return any(run.config.get('reported') == {} for run in self.finished)
+
 
 def read_run(folder: str | os.PathLike) -> Run | None:
   """The run in a folder; None where there is none.

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from jaxdl.step import metrics
 from launch.reproduction import interval
 
+OTHER_DATA = "measured on other data than the report's"
+
 
 def figure(key: str, value) -> str:
   """Formats a figure with its unit.

@@ -134,6 +134,17 @@ def test_ledger_not_testable_gives_the_reason():
   assert only_entry([run()], train_loss=0.3).status == 'not testable'
 
 
+def test_ledger_cannot_test_a_figure_on_other_data():
+  """The config of a run on other photographs than Food-11 has no reported figures."""
+  runs = [run(test_accuracy=0.2, config={'reported': {}})]
+  entry = only_entry(runs, test_accuracy=0.46)
+  assert (entry.status, entry.note) == (
+    'not testable',
+    "measured on other data than the report's",
+  )
+  assert entry.ours.startswith('20.00 % (')
+
+
 def test_ledger_inconsistent_source_is_never_reported_as_agreeing():
   entry = only_entry(accuracies(0.998), 'gru_mnist', test_accuracy=0.998)
   assert entry.status == 'inconsistent in the source'

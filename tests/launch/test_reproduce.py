@@ -149,6 +149,14 @@ def test_reproduce_table_labels_data_other_than_the_original(tmp_path):
   assert row(tmp_path, 'b')[0][2] == '97.00 % (1 seed)'
 
 
+def test_reproduce_table_labels_data_that_are_not_the_reported_ones(tmp_path):
+  """Such as other photographs than Food-11: the config of such a run has no reported figures."""
+  write_run(tmp_path / 'a/seed0', {**CONFIG, 'reported': {}}, test_accuracy=0.2)
+  cells, below = row(tmp_path)
+  assert cells[2] == '20.00 % (1 seed) ¹'
+  assert below.startswith("¹ measured on other data than the report's.")
+
+
 def test_reproduce_table_labels_runs_of_another_config(tmp_path):
   write_run(tmp_path / 'a/seed0', {**CONFIG, 'l2': 0.1, 'log_every': '9 steps'}, test_accuracy=0.97)
   cells, below = row(tmp_path)
