@@ -461,7 +461,7 @@ def test_readme_trains_in_a_notebook(folder, monkeypatch, small):
 def anchors(text):
   """Returns the anchors of the headings of a page, as in GitHub and MkDocs."""
   return [
-    re.sub(r'[^a-z0-9 -]', '', line.lower()).replace(' ', '-')
+    re.sub(r'[^a-z0-9_ -]', '', line.lower()).replace(' ', '-')
     for line in re.findall(r'^#+ (.*)$', text, re.MULTILINE)
   ]
 
