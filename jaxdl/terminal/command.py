@@ -158,7 +158,7 @@ class Parser(argparse.ArgumentParser):
     return [name[2:] for name in self._option_string_actions if name.startswith('--')]
 
   def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride]
-    self, args: Iterable[str] | None = None, namespace: argparse.Namespace | None = None
+    self, args: Iterable[str] | None = None, namespace: Any = None
   ) -> tuple[argparse.Namespace, list[str]]:
     given = sys.argv[1:] if args is None else args
     return super().parse_known_args([self._spelled(word) for word in given], namespace)
@@ -166,10 +166,9 @@ class Parser(argparse.ArgumentParser):
   def _spelled(self, word):
     """A word in which a flag such as --start_over is spelled as this parser does, --start-over."""
     name, equals, value = word.partition('=')
-    for flag in self.flags:
-      if name.startswith('--') and name[2:].replace('_', '-') == flag.replace('_', '-'):
-        return f'--{flag}{equals}{value}'
-    return word
+    spelled = {flag.replace('_', '-'): flag for flag in self.flags}
+    flag = spelled.get(name[2:].replace('_', '-')) if name.startswith('--') else None
+    return f'--{flag}{equals}{value}' if flag else word
 
   def parse_args(  # pyright: ignore[reportIncompatibleMethodOverride]
     self, arguments: Sequence[str]

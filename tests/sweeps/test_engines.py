@@ -17,7 +17,7 @@ import time
 import jax
 import numpy as np
 import pytest
-from helpers import ROOT, WITHOUT_TENSORFLOW, last_json, slow_after, state_of
+from helpers import ROOT, WITHOUT_TENSORFLOW, last_json, run_child, slow_after, state_of
 
 from jaxdl import stores
 from jaxdl import sweep as sweep_command
@@ -222,21 +222,18 @@ def test_a_task_with_shards_equals_a_sweep_in_one_process(sweep, small, config_f
     "print(tasks.train(pickle.load(open(sys.argv[1], 'rb'))).error)"
   )
   environment = child_environment()
-  for arguments in (
-    ['-c', code, str(task_file)],
-    ['-m', 'jaxdl.sweep', f'--config={file}', f'--workdir={tmp_path / "one"}'],
-  ):
-    run = subprocess.run(
-      [sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
-    if arguments[0] == '-c':
-      assert run.stdout.strip() == 'None'
+  task = run_child('-c', code, task_file, environment=environment)
+  assert (task.returncode, task.stdout.strip()) == (0, 'None'), task.stderr
+  one = tmp_path / 'one'
+  sweep_of_one = run_child(
+    '-m', 'jaxdl.sweep', f'--config={file}', f'--workdir={one}', environment=environment
+  )
+  assert sweep_of_one.returncode == 0, sweep_of_one.stderr
   # this process has other threads, so it reads the states without shards
   readable = [
     dataclasses.replace(member, config={**member.config, 'shards': 1}) for member in found
   ]
-  check_equal_runs(readable, tmp_path / 'one', workdir)
+  check_equal_runs(readable, one, workdir)
 
 
 def test_a_task_returns_its_error(found, tmp_path):
