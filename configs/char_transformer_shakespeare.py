@@ -16,16 +16,16 @@ def get_config():
   config = ml_collections.ConfigDict()
   config.seed = 0
   config.task = 'next_char'
-  config.train_for = '20 epochs'
+  config.train_for = '45 epochs'
   config.log_every = '50 steps'
-  config.evaluate_every = '1 epoch'
-  config.checkpoint_every = '1 epoch'
+  config.evaluate_every = '5 epochs'
+  config.checkpoint_every = '5 epochs'
   config.data = dict(
     name='tiny_shakespeare',
     source='auto',
     batch_size=64,
     time_step=128,
-    splits=dict(train='train+validation[:80%]', validation='validation[80%:]', test='test'),
+    splits=dict(train='train', validation='validation', test='test'),
   )
   config.model = dict(
     name='transformer',
@@ -40,4 +40,6 @@ def get_config():
   )
   config.optimizer = dict(name='adamw', learning_rate=2e-3, weight_decay=0.01, clip_norm=1.0)
   config.schedule = dict(name='cosine', warmup='1 epoch')
+  config.ema_decay = 0.998
+  config.precision = 'bfloat16_products'
   return config
