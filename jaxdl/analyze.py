@@ -24,6 +24,7 @@ from collections.abc import Sequence
 from concurrent import futures
 
 from jaxdl import figures, stores
+from jaxdl.analysis.threads import one_thread
 from jaxdl.config import arguments
 from jaxdl.config.spelling import meant
 from jaxdl.monitoring import examples
@@ -305,6 +306,7 @@ def _make_all(names, views, seen, choice, folder):
     views[name].load()
   with (
     warnings.catch_warnings(),
+    one_thread(),  # the analyses share the cores
     futures.ThreadPoolExecutor(TOGETHER) as pool,
     progress.waiting() as now,
   ):

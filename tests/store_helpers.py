@@ -52,15 +52,20 @@ class Server:
 
   def check_credentials(self, checked):
     """Makes the server check the credentials of requests, or not."""
-    import urllib.request
-
-    count = b'0' if checked else b'1e9'
-    address = f'http://127.0.0.1:{self.port}/moto-api/reset-auth'
-    plain = {'Content-Type': 'text/plain'}
-    urllib.request.urlopen(urllib.request.Request(address, data=count, headers=plain)).close()
+    self._post('reset-auth', b'0' if checked else b'1e9')
 
   def close(self):
+    """Stops the server and removes its buckets, which moto keeps for the next server."""
+    self._post('reset')
     self._server.stop()
+
+  def _post(self, command, data=b''):
+    """Sends a command to moto itself."""
+    import urllib.request
+
+    address = f'http://127.0.0.1:{self.port}/moto-api/{command}'
+    plain = {'Content-Type': 'text/plain'}
+    urllib.request.urlopen(urllib.request.Request(address, data=data, headers=plain)).close()
 
 
 class Proxy:

@@ -110,7 +110,7 @@ ALLOWED_FILES = {  # library → files that may import it
   'PIL': ('data/', 'analysis/projector.py', 'figures/output.py', 'report/'),
   'jinja2': ('report/',),
   'sklearn': ('analysis/', 'step/scores.py'),
-  'threadpoolctl': ('analysis/embeddings.py',),
+  'threadpoolctl': ('analysis/threads.py', 'analysis/embeddings.py'),
   'onnx': ('exports/onnx_graph.py',),
   'onnxruntime': ('exports/onnx_graph.py',),
   'safetensors': ('exports/safetensors_weights.py', 'weights/reading.py'),

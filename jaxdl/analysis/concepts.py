@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Float32, Float64
 from jaxdl.analysis import batches, units
 from jaxdl.analysis.embedding_quality import checked
 from jaxdl.analysis.maps.gradients import score_from
+from jaxdl.analysis.threads import one_thread
 from jaxdl.analysis.units import AnyArray, ArrayLike, Fixed, Number, Variables
 
 PART = 10  # images of each part of a concept, and of each random set
@@ -83,7 +84,8 @@ def concept_vector(
       f'concept vectors need scikit-learn ({error}): pip install scikit-learn'
     ) from error
   is_concept = np.arange(len(every)) < len(concept)
-  fitted = LogisticRegression(C=float(strength), max_iter=2000).fit(points / length, is_concept)
+  with one_thread():
+    fitted = LogisticRegression(C=float(strength), max_iter=2000).fit(points / length, is_concept)
   vector = axes @ fitted.coef_[0]
   return vector / np.linalg.norm(vector)
 

@@ -12,6 +12,7 @@ from jaxtyping import Float, Float32, Float64, Shaped
 from jaxdl.analysis import batches, units
 from jaxdl.analysis.embedding_quality import checked, linear_accuracy, neighbours, quality
 from jaxdl.analysis.projector import projector
+from jaxdl.analysis.threads import one_thread
 from jaxdl.analysis.units import AnyArray, ArrayLike, Variables
 from jaxdl.models.layers import Dense
 
@@ -173,11 +174,9 @@ def tsne(
       f'features of shape {features.shape} do not differ, or have one dimension: take another layer'
     )
   try:
-    import threadpoolctl
     from sklearn.manifold import TSNE
   except ImportError as error:
     raise ImportError(f't-SNE needs scikit-learn ({error}): pip install scikit-learn') from error
   method = TSNE(perplexity=perplexity, random_state=seed, init='pca', learning_rate='auto')
-  # Several threads add up in any order, and t-SNE magnifies the last digit.
-  with threadpoolctl.threadpool_limits(1):
+  with one_thread():  # t-SNE magnifies the last digit
     return method.fit_transform(features)

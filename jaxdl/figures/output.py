@@ -38,10 +38,14 @@ ON_BRIGHT, ON_DARK = '#010101', '#fefefe'  # text on a coloured cell: the same i
 def load_library() -> None:
   """Imports the parts of matplotlib that figures need, before threads draw figures."""
   import matplotlib.backends.backend_agg
+  import matplotlib.backends.backend_svg
   import matplotlib.cm
   import matplotlib.colors
   import matplotlib.figure
   import matplotlib.patches  # noqa: F401
+  import PIL.Image
+
+  PIL.Image.preinit()  # imports the formats
 
 
 def pixels(figure: 'matplotlib.figure.Figure') -> UInt8[np.ndarray, 'H W 3']:
