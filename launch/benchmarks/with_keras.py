@@ -26,7 +26,7 @@ def start(task: Task) -> Contender:
     else keras.Input(shape)
   )
   model = keras.Sequential(
-    [given, *(part for row in task.layers for part in _layer(row, task.text))]
+    [given, *(part for row in task.layers for part in layers_of(row, task.text))]
   )
   clip_norm = task.clip_norm or None
   rule = {
@@ -57,7 +57,7 @@ def start(task: Task) -> Contender:
 
   def restore():
     for layer in model.layers:
-      _load(layer, task.of_layer(layer.name))
+      load(layer, task.of_layer(layer.name))
     forget()
 
   def forget():
@@ -80,7 +80,7 @@ def start(task: Task) -> Contender:
   return Contender(parameters=trained + fixed, train=train, loss=loss, restore=restore)
 
 
-def _layer(row, text):
+def layers_of(row, text=False):
   """Keras's layers of a row, named as the row where they have weights."""
   kind, name = row['kind'], row['name']
   activation = ACTIVATIONS.get(row.get('activation'))
@@ -118,7 +118,7 @@ def _layer(row, text):
   ]
 
 
-def _load(layer, weights):
+def load(layer, weights):
   """Copies jaxdl's weights into a Keras layer and resets its running averages."""
   if isinstance(layer, kinds.BatchNormalization):
     size = weights['scale'].shape
