@@ -16,7 +16,7 @@ def get_config():
   config = ml_collections.ConfigDict()
   config.seed = 0
   config.task = 'next_char'
-  config.train_for = '45 epochs'
+  config.train_for = '30 epochs'
   config.log_every = '50 steps'
   config.evaluate_every = '5 epochs'
   config.checkpoint_every = '5 epochs'
