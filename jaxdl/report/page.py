@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 DATA_IDS = ('network', 'networks', 'examples', 'predictions')  # ids of elements with JSON data
 FOLDER = pathlib.Path(__file__).parent
+ABBREVIATIONS = ('cnn', 'rnn', 'lstm', 'gru')  # networks that are written in capitals
 
 
 def write(
@@ -384,11 +385,18 @@ def _reported(record):
   return {} if record.changed else {key: theirs for key, theirs, _ in record.reported()}
 
 
+def network_name(model: dict[str, Any]) -> str:
+  """The name of a network from its section of the config, such as 'LSTM' or 'Transformer'."""
+  short = named.short(model['name'])
+  if short != model['name']:
+    return short  # of one's own code
+  kind = model.get('cell', short)
+  return kind.upper() if kind in ABBREVIATIONS else kind.capitalize()
+
+
 def _lead(record):
   config, summary = record.config, record.summary
-  kind = named.short(config['model']['name'])
-  if kind == config['model']['name']:
-    kind = config['model'].get('cell', kind).upper()
+  kind = network_name(config['model'])
   best = next((key for key in metrics.leading_keys() if key in summary), None)
   if best is None:
     return f'{kind} on {named.short(config["data"]["name"])}: not yet evaluated'

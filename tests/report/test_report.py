@@ -199,6 +199,20 @@ def test_report_of_several_runs_overlays_their_curves(run, tmp_path, capsys):
   )
 
 
+@pytest.mark.parametrize(
+  ('model', 'name'),
+  [
+    (dict(name='cnn'), 'CNN'),
+    (dict(name='recurrent', cell='gru'), 'GRU'),
+    (dict(name='language_model', cell='lstm'), 'LSTM'),
+    (dict(name='transformer'), 'Transformer'),
+    (dict(name='own/nets.py:Small'), 'Small'),
+  ],
+)
+def test_network_name(model, name):
+  assert page.network_name(model) == name
+
+
 def test_report_of_a_changed_run_marks_reported_figures(run):
   assert 'of another run' not in page.render(page.one(record.load(run)))
   (run / 'command.txt').write_text(
