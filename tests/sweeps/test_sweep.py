@@ -534,7 +534,7 @@ def test_sweep_curves_are_means_over_seeds():
 @pytest.mark.parametrize('path', SWEEPS, ids=lambda path: path.stem)
 def test_every_sweep_config_is_valid(path):
   found = members.read(read_file(path), path)
-  assert found
+  assert len(found) > 1 or path.stem == 'report_recipe_cifar10', 'it has the one recipe of a report'
   assert str(path.relative_to(ROOT)) in path.read_text(), 'the header gives the command'
   assert all(member.config['reported']['source'] for member in found)
 
