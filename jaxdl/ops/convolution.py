@@ -1,6 +1,7 @@
 """Convolution and its transpose.
 
-GPUs and TPUs use XLA's convolution. CPUs use Winograd's algorithm or matrix products over patches.
+GPUs and TPUs use XLA's convolution. CPUs use Winograd's algorithm, XLA's convolution with other
+gradients, or matrix products over patches.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Num
 
+from jaxdl.ops.direct_convolution import LAYOUT, direct, is_fast, stock
 from jaxdl.ops.grouped_convolution import in_groups
 from jaxdl.ops.lowering import is_stock
 from jaxdl.ops.patch_convolution import transposed_by_patches
@@ -16,8 +18,6 @@ from jaxdl.ops.products import are_rounded
 from jaxdl.ops.types import AnyArray, Padding, Pads, Size
 from jaxdl.ops.wide_patches import by_wide_patches
 from jaxdl.ops.winograd import pays, winograd
-
-_LAYOUT = ('NHWC', 'HWIO', 'NHWC')
 
 
 def conv(
@@ -60,35 +60,6 @@ def conv(
   )
 
 
-def stock(
-  inputs: Float[AnyArray, 'B H W _'],
-  kernel: Float[AnyArray, 'kh kw _ F'],
-  strides: Size,
-  pads: Pads,
-  groups: int = 1,
-) -> Float[Array, 'B h w F']:
-  """XLA's convolution.
-
-  Args:
-    inputs: images.
-    kernel: of the same type.
-    strides: (rows, columns).
-    pads: ((top, bottom), (left, right)); negative values crop.
-    groups: number of groups of channels.
-
-  Returns:
-    The outputs.
-  """
-  return lax.conv_general_dilated(
-    inputs,  # pyright: ignore[reportArgumentType]
-    kernel,  # pyright: ignore[reportArgumentType]
-    strides,
-    pads,
-    dimension_numbers=_LAYOUT,
-    feature_group_count=groups,
-  )
-
-
 def as_products(
   inputs: Float[AnyArray, 'B H W _'],
   kernel: Float[AnyArray, 'kh kw _ F'],
@@ -97,10 +68,10 @@ def as_products(
   training: bool,
   groups: int = 1,
 ) -> Float[Array, 'B h w F']:
-  """The same convolution as matrix products.
+  """The same convolution by the algorithm that is fastest on CPUs.
 
-  In training, this is Winograd's algorithm where that was measured to be faster. Otherwise, it is a
-  product over patches, or a sum over the window for a depthwise convolution.
+  In training, this is Winograd's algorithm where that was measured to be faster. Otherwise, it is
+  XLA's convolution, a product over patches, or a sum over the window for a depthwise convolution.
 
   Args:
     inputs, kernel, strides, pads, groups: as in `stock`.
@@ -122,9 +93,11 @@ def algorithm(
   training: bool,
 ) -> Callable:
   """The algorithm of `as_products` without groups: (inputs, kernel, pads) → outputs."""
-  if training and not are_rounded() and pays(inputs, kernel, strides, pads):
-    return winograd
   in_bfloat16 = are_rounded()
+  if training and not in_bfloat16 and pays(inputs, kernel, strides, pads):
+    return winograd
+  if not in_bfloat16 and is_fast(inputs, kernel):
+    return lambda inputs, kernel, pads: direct(inputs, kernel, strides, pads, training)
   return lambda inputs, kernel, pads: by_wide_patches(inputs, kernel, strides, pads, in_bfloat16)
 
 
@@ -263,7 +236,7 @@ def transposed_stock(
     (1, 1),
     pads,
     lhs_dilation=strides,
-    dimension_numbers=_LAYOUT,
+    dimension_numbers=LAYOUT,
   )
 
 

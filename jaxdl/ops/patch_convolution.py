@@ -72,7 +72,7 @@ def _by_patches_backward(strides, pads, in_bfloat16, saved, cotangent):
   # Two separate results: XLA leaves out the one that a first layer does not use.
   return (
     transposed_by_patches(cotangent, kernel, inputs.shape[1:3], strides, pads, in_bfloat16),
-    _of_kernel(inputs, cotangent, kernel, strides, pads, in_bfloat16),
+    kernel_gradient(inputs, cotangent, kernel, strides, pads, in_bfloat16),
   )
 
 
@@ -129,15 +129,30 @@ def _transposed_backward(size, strides, pads, in_bfloat16, saved, cotangent):
   outputs, kernel = saved
   return (
     by_patches(cotangent, kernel, strides, pads, in_bfloat16),
-    _of_kernel(cotangent, outputs, kernel, strides, pads, in_bfloat16),
+    kernel_gradient(cotangent, outputs, kernel, strides, pads, in_bfloat16),
   )
 
 
 transposed_by_patches.defvjp(_transposed_forward, _transposed_backward)
 
 
-def _of_kernel(inputs, cotangent, kernel, strides, pads, in_bfloat16):
-  """The gradient of the kernel, one product for each part."""
+def kernel_gradient(
+  inputs: Float[AnyArray, 'B H W C'],
+  cotangent: Float[AnyArray, 'B h w F'],
+  kernel: Float[AnyArray, 'kh kw C F'],
+  strides: Size,
+  pads: Pads,
+  in_bfloat16: bool = False,
+) -> Float[Array, 'kh kw C F']:
+  """The gradient of `by_patches` with respect to its kernel, one product for each part.
+
+  Args:
+    inputs, kernel, strides, pads, in_bfloat16: as in `by_patches`.
+    cotangent: of the outputs.
+
+  Returns:
+    The gradient.
+  """
   wide = jnp.promote_types(kernel.dtype, jnp.float32)
 
   def product(inputs, cotangent):

@@ -27,7 +27,9 @@ POINTS = (0, 1, -1, 0.5, -2)  # a tile is evaluated at the first few of them and
 # Bytes of values of a part of the batch: measured from 1 to 16 MiB. A part may have twice the bytes
 # of the kernel's values where that is more.
 PART = 4 << 20
-CHANNELS = 16  # with fewer channels, evaluating the tiles costs more than it saves
+# With fewer channels or more products, evaluating the tiles costs more than it saves.
+CHANNELS, SHARE = 32, 3 / 8
+CHANNELS_FOR_KERNEL, SHARE_FOR_KERNEL = 16, 3 / 7  # of the kernel's gradient
 
 
 def pays(
@@ -36,10 +38,10 @@ def pays(
   strides: Size,
   pads: Pads,
 ) -> bool:
-  """Whether this lowering was measured to be faster than `by_patches`.
+  """Whether `winograd` was measured to be faster than XLA's convolution and `by_patches`.
 
   It is faster without strides, with enough channels, without low precision and with at most three
-  sevenths of the products.
+  eighths of the products.
 
   Args:
     inputs: images, or their shape.
@@ -47,18 +49,39 @@ def pays(
     strides: (rows, columns).
     pads: ((top, bottom), (left, right)); negative values crop.
   """
-  if (
-    max(strides) > 1
-    or max(kernel.shape[:2]) > len(POINTS)
-    or min(kernel.shape[2:]) < CHANNELS
-    or inputs.dtype.itemsize < 4
-  ):
-    return False
-  rows, columns = _axes(inputs, kernel, pads)
+  return _applies(inputs, kernel, strides, CHANNELS) and _share(inputs, kernel, pads) <= SHARE
+
+
+def pays_for_kernel(
+  inputs: Float[AnyArray | jax.ShapeDtypeStruct, 'B H W C'],
+  kernel: Float[AnyArray | jax.ShapeDtypeStruct, 'kh kw C F'],
+  strides: Size,
+  pads: Pads,
+) -> bool:
+  """Whether `kernel_gradient` was measured to be faster than a product over patches.
+
+  Args:
+    inputs, kernel, strides, pads: as in `pays`.
+  """
+  applies = _applies(inputs, kernel, strides, CHANNELS_FOR_KERNEL)
+  return applies and _share(inputs, kernel, pads) <= SHARE_FOR_KERNEL
+
+
+def _applies(inputs, kernel, strides, channels):
+  """Whether the algorithm exists for a convolution, and it has the number of channels."""
   return (
-    7 * rows.products * columns.products
-    <= 3 * rows.outputs * rows.window * columns.outputs * columns.window
+    max(strides) == 1
+    and max(kernel.shape[:2]) <= len(POINTS)
+    and min(kernel.shape[2:]) >= channels
+    and inputs.dtype.itemsize >= 4
   )
+
+
+def _share(inputs, kernel, pads):
+  """The products that Winograd needs, as a fraction of those of the sum over the window."""
+  rows, columns = _axes(inputs, kernel, pads)
+  products = rows.products * columns.products
+  return products / (rows.outputs * rows.window * columns.outputs * columns.window)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -108,21 +131,38 @@ def _backward(pads, saved, cotangent):
     (window - 1 - before, window - 1 - after)
     for window, (before, after) in zip(kernel.shape[:2], pads, strict=True)
   )
-  return winograd(cotangent, rotated, around), _kernels_gradient(inputs, cotangent, kernel, pads)
+  return winograd(cotangent, rotated, around), kernel_gradient(inputs, cotangent, kernel, pads)
 
 
 winograd.defvjp(_forward, _backward)
 
 
-def _kernels_gradient(inputs, cotangent, kernel, pads):
+def kernel_gradient(
+  inputs: Float[AnyArray, 'B H W C'],
+  cotangent: Float[AnyArray, 'B h w F'],
+  kernel: Float[AnyArray, 'kh kw C F'],
+  pads: Pads,
+) -> Float[Array, 'kh kw C F']:
+  """The gradient of `winograd` with respect to its kernel.
+
+  Args:
+    inputs, kernel, pads: as in `winograd`.
+    cotangent: of the outputs.
+
+  Returns:
+    The gradient.
+  """
   rows, columns = axes = _axes(inputs, kernel, pads)
   number, most = _bands(inputs, kernel, axes)
+  is_narrower = kernel.shape[2] < kernel.shape[3]
 
   def product(images, cotangents):
     values = _values(images, (rows.of_inputs, columns.of_inputs), axes)  # [points, b · tiles, C]
     # [points, b · tiles, F]
     spread = _values(cotangents, (rows.of_outputs, columns.of_outputs), axes)
-    return jnp.matmul(spread.swapaxes(1, 2), values)  # [points, F, C]
+    # The narrower factor is on the left: the product is then up to twice as fast.
+    left, right = (values, spread) if is_narrower else (spread, values)
+    return jnp.matmul(left.swapaxes(1, 2), right)  # [points, C, F] or [points, F, C]
 
   images = _cut(inputs, pads, axes, number)
   widths = [(0, axis.tiles * axis.step - axis.outputs) for axis in axes]
@@ -132,7 +172,8 @@ def _kernels_gradient(inputs, cotangent, kernel, pads):
   total = parts.total(product, parts.count(len(images), *most), images, cotangents)
   gradient = _of_kernel(axes, kernel.dtype).T @ total.reshape(len(total), -1)
   gradient = gradient.reshape(columns.window, rows.window, *total.shape[1:])
-  return gradient.transpose(1, 0, 3, 2)  # [kh, kw, C, F]
+  gradient = gradient if is_narrower else gradient.swapaxes(2, 3)
+  return gradient.swapaxes(0, 1)  # [kh, kw, C, F]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,7 +23,7 @@ import numpy as np
 from jaxdl import models, ops
 from jaxdl.config import reading
 from jaxdl.models import layers, table
-from jaxdl.ops import convolution, wide_patches, winograd
+from jaxdl.ops import convolution, direct_convolution, wide_patches, winograd
 
 ROOT = pathlib.Path(__file__).parents[2]
 IMAGES = {
@@ -37,6 +37,9 @@ IMAGES = {
 LOWERINGS = {
   'patches': wide_patches.by_wide_patches,
   'patches, bfloat16': lambda inputs, kernel, strides, pads: wide_patches.by_wide_patches(
+    inputs, kernel, strides, pads, True
+  ),
+  "XLA's": lambda inputs, kernel, strides, pads: direct_convolution.direct(
     inputs, kernel, strides, pads, True
   ),
   'Winograd': lambda inputs, kernel, strides, pads: winograd.winograd(inputs, kernel, pads),
@@ -139,7 +142,9 @@ def main() -> None:
         lambda x, k, pads=pads: convolution.stock(x, k, (1, 1), pads), inputs, kernel
       ).shape
       work = 6 * math.prod(outputs) * kernel.size / kernel.shape[-1] / 1e9
-      taken = 'Winograd' if winograd.pays(inputs, kernel, (1, 1), pads) else 'patches'
+      taken = "XLA's" if direct_convolution.is_fast(inputs, kernel) else 'patches'
+      if winograd.pays(inputs, kernel, (1, 1), pads):
+        taken = 'Winograd'
       cells = ' | '.join(f'{statistics.median(times):,.0f}' for times in found.values())
       rows, columns, channels, features = kernel.shape
       batch, height, width, _ = inputs.shape

@@ -13,7 +13,14 @@ import pytest
 from jax.test_util import check_grads
 
 from jaxdl import ops
-from jaxdl.ops import bands, convolution, patch_convolution, wide_patches, winograd
+from jaxdl.ops import (
+  bands,
+  convolution,
+  direct_convolution,
+  patch_convolution,
+  wide_patches,
+  winograd,
+)
 
 CASES = {  # image, kernel, strides, padding
   'same': ((7, 6), (3, 3), (1, 1), 'SAME'),
@@ -141,6 +148,50 @@ def test_conv_transpose_equals_stock(image, kernel, strides, padding, path):
   found = value_and_gradients(lambda x, k: path(x, k, strides, pads))(*args)
   stock = value_and_gradients(lambda x, k: expected_transpose(x, k, strides, padding))(*args)
   assert_close(found, stock, 2e-5)
+
+
+@pytest.mark.parametrize(('image', 'kernel', 'strides', 'padding'), CASES.values(), ids=CASES)
+@pytest.mark.parametrize(
+  ('channels', 'training'),
+  [
+    ((9, 8), False),
+    ((9, 2), False),  # patches of the cotangents
+    pytest.param((16, 17), True, marks=pytest.mark.slow),  # Winograd's gradient of the kernel
+  ],
+)
+def test_direct_convolution_equals_stock(image, kernel, strides, padding, channels, training):
+  with jax.enable_x64(True):
+    args = operands(image, kernel, channels, dtype=np.float64)
+    pads = convolution.explicit_pads(*args, strides, padding)
+    found = value_and_gradients(
+      lambda x, k: direct_convolution.direct(x, k, strides, pads, training)
+    )(*args)
+    stock = value_and_gradients(lambda x, k: expected_conv(x, k, strides, pads))(*args)
+    assert_close(found, stock, 1e-12)
+
+
+@pytest.mark.parametrize('channels', [(8, 3), (8, 2), (16, 16)])
+def test_gradients_of_direct_convolution_by_finite_differences(channels):
+  with jax.enable_x64(True):
+    args = operands((6, 5), (3, 2), channels, dtype=np.float64, batch=1)
+    convolve = jax.jit(
+      lambda x, k: direct_convolution.direct(x, k, (1, 1), ((1, -1), (0, 1)), True)
+    )
+    check_grads(convolve, args, order=2, modes=('rev',), atol=1e-6, rtol=1e-6)
+
+
+def test_direct_convolution_is_used_where_measured_to_be_faster():
+  def is_fast(*shape, dtype=np.float32, image=(8, 8)):
+    inputs = jax.ShapeDtypeStruct((2, *image, shape[2]), dtype)
+    return direct_convolution.is_fast(inputs, jax.ShapeDtypeStruct(shape, dtype))
+
+  assert is_fast(3, 3, 32, 64)
+  assert is_fast(3, 3, 16, 1)
+  assert not is_fast(3, 3, 3, 32)  # a first layer
+  assert not is_fast(1, 1, 32, 64)  # a matrix product
+  assert not is_fast(3, 3, 256, 256)
+  assert not is_fast(3, 3, 32, 64, image=(8, 2))  # the image is smaller than the window
+  assert not is_fast(3, 3, 32, 64, dtype=jnp.bfloat16)
 
 
 @pytest.mark.parametrize(
@@ -354,7 +405,9 @@ def test_winograd_is_used_where_measured_to_be_faster():
 
   assert pays((128, 14, 14, 32), (5, 5, 32, 64), pads=((2, 2), (2, 2)))
   assert pays((128, 13, 13, 64), (3, 3, 64, 128))
-  assert pays((64, 28, 28, 64), (2, 2, 64, 32), pads=((0, 1), (0, 1)))
+  # XLA's convolution is faster with few channels and for a window of 2 × 2.
+  assert not pays((16, 256, 256, 16), (5, 5, 16, 32), pads=((2, 2), (2, 2)))
+  assert not pays((64, 28, 28, 64), (2, 2, 64, 32), pads=((0, 1), (0, 1)))
   # For 2 × 2 outputs, Winograd needs nearly as many products as the direct sum.
   assert not pays((128, 4, 4, 128), (3, 3, 128, 128))
   assert not pays((128, 30, 30, 3), (3, 3, 3, 32))  # a first layer
@@ -367,7 +420,7 @@ def test_winograd_is_used_where_measured_to_be_faster():
 @pytest.mark.usefixtures('small_parts')
 def test_gradients_of_winograd_by_finite_differences():
   with jax.enable_x64(True):
-    args = operands((6, 5), (3, 2), (16, 16), dtype=np.float64, batch=1)
+    args = operands((6, 5), (3, 2), (32, 32), dtype=np.float64, batch=1)
     assert winograd.pays(*args, (1, 1), ((1, 1), (0, 1)))
     check_grads(
       jax.jit(functools.partial(ops.conv, training=True)),
@@ -389,16 +442,18 @@ def test_parts_divide_the_batch_and_fit_the_limit(batch, parts):
 
 
 @pytest.mark.parametrize(
-  ('training', 'both', 'kernel_only'), [(False, 3, 2), (True, 6, 4)]
+  ('channels', 'training', 'both', 'kernel_only'),
+  [(3, False, 3, 2), (16, False, 3, 2), (16, True, 4, 3), (32, True, 6, 4)],
 )  # Winograd also transforms the kernel and its gradient
-def test_first_layer_skips_the_gradient_of_its_inputs(training, both, kernel_only):
-  inputs, kernel = operands((8, 8), (3, 3), (16, 16), batch=4)
+def test_first_layer_skips_the_gradient_of_its_inputs(channels, training, both, kernel_only):
+  inputs, kernel = operands((8, 8), (3, 3), (channels, channels), batch=4)
 
   def products(argnums):
     gradient = jax.jit(
       jax.grad(lambda x, k: (ops.conv(x, k, training=training) ** 2).sum(), argnums)
     )
-    return gradient.lower(inputs, kernel).compile().as_text().count(' dot(')
+    program = gradient.lower(inputs, kernel).compile().as_text()
+    return sum(program.count(operation) for operation in (' dot(', ' convolution('))
 
   assert products(argnums=(0, 1)) == both
   assert products(argnums=1) == kernel_only
