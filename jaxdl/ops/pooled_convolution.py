@@ -6,6 +6,7 @@ has pixels.
 """
 
 import functools
+import math
 from collections.abc import Callable
 
 import jax
@@ -123,27 +124,31 @@ def _forward(inputs, kernel, bias, pads, window, convolve):
 
 def _backward(pads, window, convolve, saved, cotangent):
   inputs, kernel, winner = saved
-  cut, pads, number = _parts(inputs, kernel, pads, window)
-  images = cut(inputs)
-  cotangent = cotangent.reshape(winner.shape)
-  size = jax.eval_shape(lambda images: convolve(images, kernel, pads), images).shape[1:3]
+  cut, pads_of_band, number = _parts(inputs, kernel, pads, window)
 
-  def of_convolution(winner, cotangent):
-    return lax.optimization_barrier(spread_to_winner(winner, cotangent, window, size))
+  def pullback(images, winner, cotangent, pads):
+    """The function from its gradients to those of the outputs, and the gradient of the outputs."""
+    outputs, pullback = jax.vjp(lambda *factors: convolve(*factors, pads), images, kernel)
+    spread = spread_to_winner(winner, cotangent, window, outputs.shape[1:3])
+    return pullback, lax.optimization_barrier(spread)
 
   def of_parameters(images, winner, cotangent):
-    spread = of_convolution(winner, cotangent)
-    _, pullback = jax.vjp(lambda kernel: convolve(images, kernel, pads), kernel)
-    return *pullback(spread), spread.sum((0, 1, 2))
+    to_factors, spread = pullback(images, winner, cotangent, pads_of_band)
+    return to_factors(spread)[1], spread.sum((0, 1, 2))
 
   def of_images(images, winner, cotangent):
-    _, pullback = jax.vjp(lambda images: convolve(images, kernel, pads), images)
-    return pullback(of_convolution(winner, cotangent))[0]
+    to_factors, spread = pullback(images, winner, cotangent, pads)
+    return to_factors(spread)[0]
 
   # Two loops: XLA leaves out the second one, which a first layer does not use.
-  of_kernel, of_bias = parts.total(of_parameters, number, images, winner, cotangent)
-  of_bands = parts.each(of_images, number, images, winner, cotangent)
-  (of_inputs,) = jax.linear_transpose(cut, inputs)(of_bands)  # adds bands where they overlap
+  of_kernel, of_bias = parts.total(
+    of_parameters, number, cut(inputs), winner, cotangent.reshape(winner.shape)
+  )
+  # Bands of images would overlap, and adding them takes longer than it saves.
+  winner = winner.reshape(cotangent.shape)
+  size = math.prod(_size(inputs, kernel, pads)) * kernel.shape[3] * kernel.dtype.itemsize
+  number = parts.count(len(inputs), size, PART)
+  of_inputs = parts.each(of_images, number, inputs, winner, cotangent)
   return of_inputs, of_kernel, of_bias
 
 
