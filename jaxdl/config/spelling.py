@@ -1,7 +1,8 @@
 """'Did you mean …?' suggestions."""
 
 import difflib
-from collections.abc import Iterable
+import pathlib
+from collections.abc import Callable, Iterable
 from typing import Any
 
 ELSEWHERE = {  # name of a key in Keras or PyTorch → its name in a config
@@ -50,3 +51,18 @@ def meant(word: Any, words: Iterable[str]) -> str:
   """'; did you mean WORD?' with the `nearest` word; '' if there is none."""
   near = nearest(word, words)
   return f'; did you mean {near}?' if near else ''
+
+
+def missing(
+  path: pathlib.Path, fix: str, possible: Callable[[pathlib.Path], bool] = lambda other: True
+) -> str:
+  """'PATH does not exist: did you mean …?', with the closest name in the same folder.
+
+  Args:
+    path: the file or folder that does not exist.
+    fix: the advice if no name is close.
+    possible: whether another path of the folder is of the right kind. Hidden ones are left out.
+  """
+  there = path.parent.glob('[!.]*') if path.parent.is_dir() else ()
+  near = nearest(path.name, [other.name for other in there if possible(other)])
+  return f'{path} does not exist: {f"did you mean {path.parent / near}?" if near else fix}'

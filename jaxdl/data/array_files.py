@@ -219,10 +219,7 @@ def _roles(part):
 def _arrays(path: Path) -> dict[str, np.ndarray]:
   """Name → array of a file or of the .npy files in a folder."""
   if not path.exists():
-    beside = [other.name for other in path.parent.glob('*')] if path.parent.is_dir() else []
-    near = spelling.nearest(path.name, beside)
-    fix = f'did you mean {path.parent / near}?' if near else 'give an .npz file in config.data.file'
-    raise FileNotFoundError(f'{path} does not exist: {fix}')
+    raise FileNotFoundError(spelling.missing(path, 'give an .npz file in config.data.file'))
   if path.is_dir():
     files = sorted(path.glob('*.npy'))
     if not files:

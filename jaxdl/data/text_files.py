@@ -39,11 +39,7 @@ def existing(file: str | os.PathLike[str], fix: str) -> Path:
   path = Path(os.path.expanduser(stores.copied(file)))
   if path.exists():
     return path
-  beside = [other.name for other in path.parent.glob('*')] if path.parent.is_dir() else []
-  near = spelling.nearest(path.name, beside)
-  raise FileNotFoundError(
-    f'{path} does not exist: {f"did you mean {path.parent / near}?" if near else fix}'
-  )
+  raise FileNotFoundError(spelling.missing(path, fix))
 
 
 def check_links(folder: Path, files: Iterable[Path]) -> None:

@@ -1,8 +1,8 @@
 """Convolution as matrix products over patches, the lowering for CPUs.
 
-Training runs in a compiled loop, and inside a loop XLA's convolution uses one thread. A matrix
-product uses all threads. Patches take kh · kw times the memory of the image. Therefore a large
-batch is computed in parts whose patches stay in the cache, and a large image in bands of rows.
+XLA's convolution is slow on CPUs for few or many channels, and so is its gradient of the kernel.
+Patches take kh · kw times the memory of the image. Therefore a large batch is computed in parts
+whose patches stay in the cache, and a large image in bands of rows.
 """
 
 import functools

@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, Int32, Shaped
 
-from jaxdl.config import memory
-from jaxdl.config.spelling import nearest
+from jaxdl.config import memory, spelling
 from jaxdl.data import text_files
 from jaxdl.data.photographs import decode, folders
 
@@ -193,10 +192,7 @@ def _expanded(given: Sequence[str | os.PathLike]) -> Iterable[Path | None]:
         raise FileNotFoundError(f'{one} matches nothing: give files, or another pattern')
       yield from map(Path, matching)
     else:
-      names = [other.name for other in path.parent.glob('*')] if path.parent.is_dir() else []
-      near = nearest(path.name, names)
-      fix = f'did you mean {path.parent / near}?' if near else 'give files or folders that exist'
-      raise FileNotFoundError(f'{one} does not exist: {fix}')
+      raise FileNotFoundError(spelling.missing(path, 'give files or folders that exist'))
 
 
 def _pattern(path: Path) -> str:

@@ -324,14 +324,13 @@ def check_folder(folder: str | os.PathLike) -> None:
   if place.is_file():
     raise NotADirectoryError(f'{folder} is a file: give the folder of a run, or a .zip of one')
   if not place.exists():
-    runs = [
-      other.name for other in place.parent.glob('*') if other.is_dir() or paths.is_packed(other)
-    ]
-    near = spelling.nearest(place.name, runs)
-    fix = 'give the folder of a run that was trained'
-    if near:
-      fix = f'did you mean {place.parent / near}?'
-    raise FileNotFoundError(f'{folder} does not exist: {fix}')
+    raise FileNotFoundError(
+      spelling.missing(
+        place,
+        'give the folder of a run that was trained',
+        lambda other: other.is_dir() or paths.is_packed(other),
+      )
+    )
 
 
 def output_file(
