@@ -94,12 +94,14 @@ def fingerprint(folder: Path, *, edges: bool = False) -> str | None:
 
 def _read(folder: Path) -> Decoded:
   manifest = json.loads((folder / MANIFEST).read_text(encoding='utf-8'))
-  source = fingerprint(folder.parent, edges=not manifest.get('whole', False))
-  if source is not None and manifest['source'] != source:
-    raise ValueError('the prepared files have changed')
   columns: Columns = {}
   with concurrent.futures.ThreadPoolExecutor() as pool:  # hashlib releases the interpreter lock
+    edges = not manifest.get('whole', False)
+    found = pool.submit(fingerprint, folder.parent, edges=edges)
     arrays = pool.map(lambda entry: _array(folder, entry), manifest['arrays'])
+    source = found.result()
+    if source is not None and manifest['source'] != source:
+      raise ValueError('the prepared files have changed')
     for entry, array in zip(manifest['arrays'], arrays, strict=True):
       columns.setdefault(entry['split'], {})[entry['column']] = array
   return columns, tuple(manifest['classes'])
