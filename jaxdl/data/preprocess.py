@@ -48,12 +48,11 @@ def gray(images: Images) -> Shaped[np.ndarray, 'N H W 1']:
 
   def convert(part: np.ndarray) -> np.ndarray:
     # Six times as fast as the matrix product.
-    red, green, blue = (part[..., channel] * LUMA[channel] for channel in range(3))
-    red += green
-    red += blue
-    red += 0x8000
-    red >>= 16
-    return red[..., None].astype(np.uint8)
+    luma = part[..., 0] * LUMA[0]
+    luma += part[..., 1] * LUMA[1]
+    luma += part[..., 2] * LUMA[2]
+    luma += 0x8000  # rounds
+    return (luma >> 16)[..., None].astype(np.uint8)
 
   return _in_chunks(convert, images)
 

@@ -126,19 +126,19 @@ def _backward(pads, window, convolve, saved, cotangent):
   inputs, kernel, winner = saved
   cut, pads_of_band, number = _parts(inputs, kernel, pads, window)
 
-  def pullback(images, winner, cotangent, pads):
-    """The function from its gradients to those of the outputs, and the gradient of the outputs."""
+  def of_convolution(images, winner, cotangent, pads):
+    """Gradients of the images, of the kernel, and of the outputs of the convolution."""
     outputs, pullback = jax.vjp(lambda *factors: convolve(*factors, pads), images, kernel)
     spread = spread_to_winner(winner, cotangent, window, outputs.shape[1:3])
-    return pullback, lax.optimization_barrier(spread)
+    spread = lax.optimization_barrier(spread)
+    return *pullback(spread), spread
 
   def of_parameters(images, winner, cotangent):
-    to_factors, spread = pullback(images, winner, cotangent, pads_of_band)
-    return to_factors(spread)[1], spread.sum((0, 1, 2))
+    _, of_kernel, spread = of_convolution(images, winner, cotangent, pads_of_band)
+    return of_kernel, spread.sum((0, 1, 2))
 
   def of_images(images, winner, cotangent):
-    to_factors, spread = pullback(images, winner, cotangent, pads)
-    return to_factors(spread)[0]
+    return of_convolution(images, winner, cotangent, pads)[0]
 
   # Two loops: XLA leaves out the second one, which a first layer does not use.
   of_kernel, of_bias = parts.total(
